@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+#include "escape.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+size_t utf8_decode(const char *s, size_t len, uint32_t *ret)
+{
+	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+	const unsigned char *u = (const unsigned char *)s;
+	uint32_t code;
+	size_t n;
+
+	if (u[0] < 0x80) {
+		*ret = u[0];
+		return 1;
+	}
+	if ((u[0] & 0xe0) == 0xc0) {
+		n = 2;
+		code = u[0] & 0x1f;
+	} else if ((u[0] & 0xf0) == 0xe0) {
+		n = 3;
+		code = u[0] & 0x0f;
+	} else if ((u[0] & 0xf8) == 0xf0) {
+		n = 4;
+		code = u[0] & 0x07;
+	} else {
+		return 0;
+	}
+	if (len < n)
+		return 0;
+	for (size_t i = 1; i < n; i++) {
+		if ((u[i] & 0xc0) != 0x80)
+			return 0;
+		code = code << 6 | (u[i] & 0x3f);
+	}
+	if (code < least[n] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
+		return 0;
+	*ret = code;
+	return n;
+}
+
+char *escape_text(const char *text, size_t len, char *buf, size_t size)
+{
+	size_t out = 0, fits = 0;
+
+	for (size_t at = 0; at < len;) {
+		char piece[8];
+		size_t piece_len;
+		uint32_t code;
+		size_t n = utf8_decode(text + at, len - at, &code);
+
+		if (n == 0 || code < 0x20 || (code >= 0x7f && code < 0xa0)) {
+			/* A C1 control is shown byte by byte, like what is no character. */
+			piece_len = (size_t)snprintf(piece, sizeof(piece), "\\x%02x",
+						     (unsigned char)text[at]);
+			n = 1;
+		} else if (code == '\\') {
+			piece_len = 2;
+			memcpy(piece, "\\\\", 2);
+		} else {
+			piece_len = n;
+			memcpy(piece, text + at, n);
+		}
+		if (out + piece_len >= size) {
+			memcpy(buf + fits, "...", 4);
+			return buf;
+		}
+		memcpy(buf + out, piece, piece_len);
+		out += piece_len;
+		if (out + 4 <= size)
+			fits = out;
+		at += n;
+	}
+	buf[out] = '\0';
+	return buf;
+}
