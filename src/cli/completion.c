@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/* Completion scripts for the shells, made from the option table: nothing is written down twice. */
+#include <stdio.h>
+#include <string.h>
+
+#include "options.h"
+
+/* The words that settings start with; those that end in = want a value next. */
+static const char *const setting_words[] = {"time=", "intvl=", "probes=", "user-timeout=", "on", "off"};
+
+static bool takes_settings(const struct command *command)
+{
+	return command->operands == COMPLETES_SETTINGS;
+}
+
+/* ------------------------------------------------------------------------------------ bash */
+
+static const char *bash_action(enum completes completes)
+{
+	switch (completes) {
+	case COMPLETES_FILES:
+		return "compgen -f -- \"$cur\"";
+	case COMPLETES_NETNS:
+		return "compgen -W \"$(command ls /run/netns 2>/dev/null)\" -- \"$cur\"";
+	case COMPLETES_PIDS:
+		return "compgen -W \"$(cd /proc && printf '%s ' [0-9]*)\" -- \"$cur\"";
+	case COMPLETES_COMMAND:
+		return "compgen -c -- \"$cur\"";
+	case COMPLETES_NOTHING:
+	case COMPLETES_SETTINGS:
+		break;
+	}
+	return "true";
+}
+
+static void bash_command(const struct command *command)
+{
+	printf("\t%s)\n\t\twords=\"--help", command->name);
+	if (command->has_json)
+		printf(" --json");
+	for (size_t i = 0; i < command->n_options; i++)
+		printf(" --%s", command->options[i].name);
+	for (size_t i = 0; takes_settings(command) && i < ARRAY_SIZE(setting_words); i++)
+		printf(" %s", setting_words[i]);
+	printf("%s\"\n\t\tcase $prev in\n", command->takes_rest ? " --" : "");
+	for (size_t i = 0; i < command->n_options; i++)
+		if (command->options[i].metavar)
+			printf("\t\t--%s) COMPREPLY=($(%s)); return ;;\n", command->options[i].name,
+			       bash_action(command->options[i].completes));
+	printf("\t\tesac\n\t\t;;\n");
+}
+
+static void print_bash(void)
+{
+	printf("# bash completion for tcpkeep, made from its option table\n"
+	       "_tcpkeep()\n{\n\tlocal cur=$2 prev=$3 words= i\n\tCOMPREPLY=()\n"
+	       "\tif [ \"$COMP_CWORD\" -eq 1 ]; then\n\t\tCOMPREPLY=($(compgen -W \"--help --version");
+	for (size_t i = 0; i < n_commands; i++)
+		printf(" %s", commands[i]->name);
+	printf("\" -- \"$cur\"))\n\t\treturn\n\tfi\n"
+	       "\tfor ((i = 2; i < COMP_CWORD; i++)); do\n"
+	       "\t\tif [ \"${COMP_WORDS[i]}\" = -- ]; then\n"
+	       "\t\t\tif declare -F _command_offset >/dev/null; then _command_offset $((i + 1));\n"
+	       "\t\t\telse COMPREPLY=($(compgen -c -f -- \"$cur\")); fi\n"
+	       "\t\t\treturn\n\t\tfi\n\tdone\n\tcase ${COMP_WORDS[1]} in\n");
+	for (size_t i = 0; i < n_commands; i++)
+		bash_command(commands[i]);
+	printf("\tesac\n\tCOMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
+	       "\t[[ ${COMPREPLY[0]-} == *= ]] && compopt -o nospace 2>/dev/null\n"
+	       "\treturn 0\n}\ncomplete -F _tcpkeep tcpkeep\n");
+}
+
+/* ------------------------------------------------------------------------------------- zsh */
+
+/* In a single-quoted _arguments spec: what zsh would read as syntax is escaped. */
+static void zsh_escaped(const char *text)
+{
+	for (; *text; text++) {
+		if (*text == '\'')
+			fputs("'\\''", stdout);
+		else if (strchr("[]:\\", *text))
+			printf("\\%c", *text);
+		else
+			putchar(*text);
+	}
+}
+
+static const char *zsh_action(enum completes completes)
+{
+	switch (completes) {
+	case COMPLETES_FILES:
+		return "_files";
+	case COMPLETES_NETNS:
+		return "_files -W /run/netns";
+	case COMPLETES_PIDS:
+		return "_pids";
+	case COMPLETES_COMMAND:
+		return "_command_names -e";
+	case COMPLETES_NOTHING:
+	case COMPLETES_SETTINGS:
+		break;
+	}
+	return " ";
+}
+
+static void zsh_option(const char *name, const char *help, const char *metavar,
+		       enum completes completes)
+{
+	printf(" \\\n\t\t\t'--%s[", name);
+	zsh_escaped(help);
+	putchar(']');
+	if (metavar)
+		printf(":%s:%s", metavar, zsh_action(completes));
+	putchar('\'');
+}
+
+static void zsh_command(const struct command *command)
+{
+	printf("\t%s)\n\t\t_arguments -S", command->name);
+	for (size_t i = 0; i < command->n_options; i++)
+		zsh_option(command->options[i].name, command->options[i].help,
+			   command->options[i].metavar, command->options[i].completes);
+	if (command->has_json)
+		zsh_option("json", "one JSON object per row", NULL, COMPLETES_NOTHING);
+	zsh_option("help", "show this help", NULL, COMPLETES_NOTHING);
+	if (takes_settings(command))
+		printf(" \\\n\t\t\t'*:setting:_tcpkeep_settings'");
+	printf("\n\t\t;;\n");
+}
+
+static void print_zsh(void)
+{
+	printf("#compdef tcpkeep\n# zsh completion for tcpkeep, made from its option table\n"
+	       "_tcpkeep_settings()\n{\n\tcompadd -S '' --");
+	for (size_t i = 0; i < ARRAY_SIZE(setting_words); i++)
+		if (strchr(setting_words[i], '='))
+			printf(" %s", setting_words[i]);
+	printf("\n\tcompadd -- on off\n}\n\n_tcpkeep()\n{\n\tlocal -a commands\n\tlocal dashes\n\tcommands=(\n");
+	for (size_t i = 0; i < n_commands; i++) {
+		printf("\t\t'%s:", commands[i]->name);
+		zsh_escaped(commands[i]->summary);
+		printf("'\n");
+	}
+	printf("\t)\n\tif ((CURRENT == 2)); then\n\t\t_describe command commands\n"
+	       "\t\tcompadd -- --help --version\n\t\treturn\n\tfi\n"
+	       "\tdashes=${words[(i)--]}\n"
+	       "\tif ((dashes < CURRENT)); then\n"
+	       "\t\tshift dashes words\n\t\t((CURRENT -= dashes))\n\t\t_normal\n\t\treturn\n\tfi\n"
+	       "\tlocal command=$words[2]\n\tshift words\n\t((CURRENT--))\n\tcase $command in\n");
+	for (size_t i = 0; i < n_commands; i++)
+		zsh_command(commands[i]);
+	printf("\tesac\n}\n\n_tcpkeep \"$@\"\n");
+}
+
+/* ------------------------------------------------------------------------------------ fish */
+
+static void fish_quoted(const char *text)
+{
+	putchar('\'');
+	for (; *text; text++) {
+		if (*text == '\'' || *text == '\\')
+			putchar('\\');
+		putchar(*text);
+	}
+	putchar('\'');
+}
+
+static const char *fish_action(enum completes completes)
+{
+	switch (completes) {
+	case COMPLETES_FILES:
+		return " -r -F";
+	case COMPLETES_NETNS:
+		return " -x -a '(command ls /run/netns 2>/dev/null)'";
+	case COMPLETES_PIDS:
+		return " -x -a '(__fish_complete_pids)'";
+	case COMPLETES_COMMAND:
+		return " -x -a '(__fish_complete_command)'";
+	case COMPLETES_NOTHING:
+	case COMPLETES_SETTINGS:
+		break;
+	}
+	return " -x";
+}
+
+static void fish_option(const char *command, const char *name, const char *help, const char *action)
+{
+	printf("complete -c tcpkeep -n '__fish_seen_subcommand_from %s' -l %s%s -d ", command, name,
+	       action);
+	fish_quoted(help);
+	putchar('\n');
+}
+
+static void fish_command(const struct command *command)
+{
+	printf("complete -c tcpkeep -n __fish_use_subcommand -a %s -d ", command->name);
+	fish_quoted(command->summary);
+	putchar('\n');
+	for (size_t i = 0; i < command->n_options; i++)
+		fish_option(command->name, command->options[i].name, command->options[i].help,
+			    command->options[i].metavar ? fish_action(command->options[i].completes)
+							: "");
+	if (command->has_json)
+		fish_option(command->name, "json", "one JSON object per row", "");
+	fish_option(command->name, "help", "show this help", "");
+	if (takes_settings(command)) {
+		printf("complete -c tcpkeep -n '__fish_seen_subcommand_from %s' -a '", command->name);
+		for (size_t i = 0; i < ARRAY_SIZE(setting_words); i++)
+			printf("%s%s", i ? " " : "", setting_words[i]);
+		printf("' -d setting\n");
+	}
+}
+
+static void print_fish(void)
+{
+	printf("# fish completion for tcpkeep, made from its option table\n"
+	       "complete -c tcpkeep -f\n"
+	       "complete -c tcpkeep -n __fish_use_subcommand -l help -d 'show the help'\n"
+	       "complete -c tcpkeep -n __fish_use_subcommand -l version -d 'show the version'\n");
+	for (size_t i = 0; i < n_commands; i++)
+		fish_command(commands[i]);
+}
+
+bool options_print_completion(const char *shell)
+{
+	if (strcmp(shell, "bash") == 0)
+		print_bash();
+	else if (strcmp(shell, "zsh") == 0)
+		print_zsh();
+	else if (strcmp(shell, "fish") == 0)
+		print_fish();
+	else
+		return false;
+	return true;
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+#include "options.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/escape.h"
+#include "base/nearest.h"
+
+/* Options that every command has, and --json for those that say so. */
+static const struct option option_help = {.name = "help", .help = "show this help"};
+static const struct option option_json = {.name = "json", .help = "one JSON object per row"};
+
+#define MAX_OPTIONS 32
+#define SHOWN_MAX 64
+
+static const struct option *find_option(const struct command *command, const char *name, size_t len)
+{
+	for (size_t i = 0; i < command->n_options; i++)
+		if (strlen(command->options[i].name) == len &&
+		    memcmp(command->options[i].name, name, len) == 0)
+			return &command->options[i];
+	if (len == 4 && memcmp(name, "help", 4) == 0)
+		return &option_help;
+	if (command->has_json && len == 4 && memcmp(name, "json", 4) == 0)
+		return &option_json;
+	return NULL;
+}
+
+static int fail_unknown(const struct command *command, const char *word, size_t len)
+{
+	const char *names[MAX_OPTIONS];
+	char shown[SHOWN_MAX];
+	const char *hint;
+	size_t n = 0;
+
+	for (; n < command->n_options && n < MAX_OPTIONS - 2; n++)
+		names[n] = command->options[n].name;
+	names[n++] = option_help.name;
+	if (command->has_json)
+		names[n++] = option_json.name;
+
+	escape_text(word, len, shown, sizeof(shown));
+	hint = nearest(word + strspn(word, "-"), len - strspn(word, "-"), names, n);
+	if (hint)
+		say_error("%s: unknown option '%s'; did you mean '--%s'?", command->name, shown, hint);
+	else
+		say_error("%s: unknown option '%s'; see 'tcpkeep %s --help'", command->name, shown,
+			  command->name);
+	return EXIT_USAGE;
+}
+
+/* One "--name", "--name=value" or "--name" "value". Returns how many words it took, or -EXIT_USAGE. */
+static int take_option(const struct command *command, char **argv, struct invocation *invocation,
+		       bool *ret_help)
+{
+	const char *word = argv[0];
+	size_t len = strcspn(word, "=");
+	const char *value = word[len] == '=' ? word + len + 1 : NULL;
+	const struct option *option = NULL;
+	int taken = 1;
+
+	if (len > 2 && word[1] == '-')
+		option = find_option(command, word + 2, len - 2);
+	if (!option)
+		return -fail_unknown(command, word, len);
+
+	if (!option->metavar && value) {
+		say_error("%s: --%s takes no value", command->name, option->name);
+		return -EXIT_USAGE;
+	}
+	if (option == &option_help) {
+		*ret_help = true;
+	} else if (option == &option_json) {
+		invocation->json = true;
+	} else if (option->kind == OPTION_FLAG) {
+		*(bool *)((char *)invocation->args + option->target) = true;
+	} else {
+		if (!value) {
+			value = argv[1];
+			taken = 2;
+		}
+		if (!value || *value == '\0' || (taken == 2 && strncmp(value, "--", 2) == 0)) {
+			say_error("%s: --%s needs a value; write --%s %s", command->name, option->name,
+				  option->name, option->metavar);
+			return -EXIT_USAGE;
+		}
+		*(const char **)((char *)invocation->args + option->target) = value;
+	}
+	return taken;
+}
+
+int options_parse(const struct command *command, int argc, char **argv,
+		  struct invocation *invocation, const char **operands, bool *ret_help)
+{
+	invocation->command = command;
+	invocation->operands = operands;
+	for (int i = 1; i < argc;) {
+		if (strcmp(argv[i], "--") == 0) {
+			if (!command->takes_rest) {
+				say_error("%s: takes no command after '--'", command->name);
+				return EXIT_USAGE;
+			}
+			invocation->rest = argv + i + 1;
+			break;
+		}
+		if (argv[i][0] == '-' && argv[i][1] != '\0') {
+			int taken = take_option(command, argv + i, invocation, ret_help);
+
+			if (taken < 0)
+				return -taken;
+			i += taken;
+			continue;
+		}
+		operands[invocation->n_operands++] = argv[i++];
+	}
+	return EXIT_DONE;
+}
+
+/* ---------------------------------------------------------------------------------- --help */
+
+static void print_option(const struct option *option)
+{
+	char left[40];
+
+	snprintf(left, sizeof(left), "--%s%s%s", option->name, option->metavar ? " " : "",
+		 option->metavar ? option->metavar : "");
+	printf("  %-20s  %s\n", left, option->help);
+}
+
+void options_print_help(const struct command *command)
+{
+	printf("Usage: tcpkeep %s %s\n\n%s\n\nOptions:\n", command->name, command->synopsis,
+	       command->about);
+	for (size_t i = 0; i < command->n_options; i++)
+		print_option(&command->options[i]);
+	if (command->has_json)
+		print_option(&option_json);
+	print_option(&option_help);
+	printf("\nExamples:\n%s\n\nThe whole story: man tcpkeep-%s; about keepalive: man 7 tcpkeep\n",
+	       command->examples, command->name);
+}
+
+void options_print_overview(void)
+{
+	printf("Usage: tcpkeep COMMAND [ARGUMENT...]\n\n"
+	       "TCP keepalive on Linux: see it, set it, prove it.\n\nCommands:\n");
+	for (size_t i = 0; i < n_commands; i++)
+		printf("  %-8s  %s\n", commands[i]->name, commands[i]->summary);
+	printf("\nSettings are written  time=60 intvl=10 probes=6 user-timeout=2m  (on and off, too).\n"
+	       "\nOptions:\n"
+	       "  --help     show this help; 'tcpkeep COMMAND --help' for one command\n"
+	       "  --version  show the version\n"
+	       "\nExit status: 0 done, 1 failed or \"no\", 2 usage, 3 partly done, 4 a privilege or\n"
+	       "kernel feature is missing. Start here: tcpkeep prove; man 7 tcpkeep\n");
+}

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: MIT
+# What holds for every command: help, versions, bad words, completions, man pages.
+
+load common
+
+@test "without arguments the overview is shown, and it is a usage error" {
+	run "$TCPKEEP"
+	[ "$status" -eq 2 ]
+	[[ $output == *"Usage: tcpkeep COMMAND"* ]]
+}
+
+@test "--help and --version" {
+	run "$TCPKEEP" --help
+	[ "$status" -eq 0 ]
+	for command in sysctl explain run prove; do
+		[[ $output == *"  $command "* ]]
+	done
+	run "$TCPKEEP" --version
+	[ "$status" -eq 0 ]
+	[[ $output =~ ^tcpkeep\ [0-9]+\.[0-9]+\.[0-9]+$ ]]
+}
+
+@test "an unknown command or option is answered with the nearest one" {
+	run "$TCPKEEP" sysclt
+	[ "$status" -eq 2 ]
+	[ "$output" = "tcpkeep: unknown command 'sysclt'; did you mean 'sysctl'?" ]
+	run "$TCPKEEP" frobnicate
+	[ "$status" -eq 2 ]
+	[ "$output" = "tcpkeep: unknown command 'frobnicate'; see 'tcpkeep --help'" ]
+	run "$TCPKEEP" explain --jsno
+	[ "$status" -eq 2 ]
+	[ "$output" = "tcpkeep: explain: unknown option '--jsno'; did you mean '--json'?" ]
+	run "$TCPKEEP" --hlep
+	[ "$status" -eq 2 ]
+}
+
+@test "options are not abbreviated, and a hostile word is shown escaped" {
+	run "$TCPKEEP" explain --js
+	[ "$status" -eq 2 ]
+	run "$TCPKEEP" $'\033[31mx'
+	[ "$status" -eq 2 ]
+	[[ $output == *'\x1b[31mx'* ]]
+	[[ $output != *$'\033'* ]]
+}
+
+@test "an option without its value, or with one too many" {
+	run "$TCPKEEP" explain --svg
+	[ "$status" -eq 2 ]
+	[ "$output" = "tcpkeep: explain: --svg needs a value; write --svg FILE" ]
+	run "$TCPKEEP" explain --json=yes
+	[ "$status" -eq 2 ]
+	[ "$output" = "tcpkeep: explain: --json takes no value" ]
+	run "$TCPKEEP" explain -- true
+	[ "$status" -eq 2 ]
+}
+
+@test "every command has help of at most 100 columns and a man page that names each option" {
+	for command in sysctl explain run prove; do
+		run "$TCPKEEP" "$command" --help
+		[ "$status" -eq 0 ]
+		[ -z "$(awk 'length > 100' <<<"$output")" ]
+		page=$SOURCE/man/tcpkeep-$command.1.scd
+		[ -e "$page" ]
+		for option in $(grep -oE '^  --[a-z-]+' <<<"$output" | tr -d ' '); do
+			grep -qF -- "$option" "$page" || {
+				echo "$page does not name $option"
+				return 1
+			}
+		done
+	done
+}
+
+@test "the completion scripts are accepted by their shells" {
+	"$TCPKEEP" --completion bash | bash -n
+	if command -v zsh >/dev/null; then "$TCPKEEP" --completion zsh | zsh -n; else skip "no zsh"; fi
+	if command -v fish >/dev/null; then "$TCPKEEP" --completion fish | fish -n; else skip "no fish"; fi
+	run "$TCPKEEP" --completion csh
+	[ "$status" -eq 2 ]
+}
+
+# What bash offers for the words given; the last one is being typed.
+bash_offers() {
+	bash -c 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+		_tcpkeep tcpkeep "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+		printf "%s\n" "${COMPREPLY[@]}"' _ "$BATS_TEST_TMPDIR/completion" "$@"
+}
+
+@test "bash completes commands, options and settings" {
+	"$TCPKEEP" --completion bash >"$BATS_TEST_TMPDIR/completion"
+	[ "$(bash_offers tcpkeep ex)" = explain ]
+	[ "$(bash_offers tcpkeep explain --s)" = --svg ]
+	[ "$(bash_offers tcpkeep explain ti)" = time= ]
+	[ "$(bash_offers tcpkeep sysctl --all)" = --all-netns ]
+}
+
+@test "fish completes commands, options and settings" {
+	command -v fish >/dev/null || skip "no fish"
+	"$TCPKEEP" --completion fish >"$BATS_TEST_TMPDIR/tcpkeep.fish"
+	run fish --no-config -c "source $BATS_TEST_TMPDIR/tcpkeep.fish; complete -C 'tcpkeep ex'"
+	[[ $output == explain* ]]
+	run fish --no-config -c "source $BATS_TEST_TMPDIR/tcpkeep.fish; complete -C 'tcpkeep explain --s'"
+	[[ $output == --svg* ]]
+	run fish --no-config -c "source $BATS_TEST_TMPDIR/tcpkeep.fish; complete -C 'tcpkeep explain ti'"
+	[[ $output == time=* ]]
+}
+
+@test "output that cannot be written is a failure, a closed pipe is a quiet one" {
+	run bash -c '"$TCPKEEP" explain >/dev/full'
+	[ "$status" -eq 1 ]
+	[[ $output == *"cannot write the output: No space left on device"* ]]
+	run bash -c '"$TCPKEEP" explain | true'
+	[ "$output" = "" ]
+}
