@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+#include "explanation.h"
+
+#include "base/macro.h"
+
+/* Runs the model once, with the earliest wheel first: the latest then completes what that one found. */
+static int run_lane(const struct tcpkeep_situation *situation, const struct tcpkeep_kernel *kernel,
+		    struct lane *lane)
+{
+	bool earliest = situation->wheel == TCPKEEP_WHEEL_EARLIEST;
+	struct tcpkeep_timeline timeline;
+	struct tcpkeep_event event;
+	size_t n = 0;
+	int r;
+
+	r = tcpkeep_timeline_init(&timeline, situation, kernel);
+	if (r < 0)
+		return r;
+	while (tcpkeep_timeline_next(&timeline, &event) > 0 && event.kind != TCPKEEP_EVENT_DEATH) {
+		if (n == LANE_STEPS_MAX)
+			break;
+		lane->kind = event.kind;
+		if (earliest)
+			lane->steps[n].earliest_us = event.at_us;
+		else
+			lane->steps[n].latest_us = event.at_us;
+		n++;
+	}
+	if (earliest) {
+		lane->n_steps = n;
+		lane->death_us = event.at_us;
+		lane->error = event.error;
+		return 0;
+	}
+	/* A step that only one of the runs takes is not certain: it is not told. */
+	lane->n_steps = MIN(lane->n_steps, n);
+	if (event.at_us < lane->death_us)
+		lane->death_us = event.at_us;
+	return 0;
+}
+
+static int make_lane(const struct explanation *explanation, enum tcpkeep_condition condition,
+		     uint64_t worst_us, struct lane *ret)
+{
+	struct tcpkeep_situation situation = {
+		.settings = explanation->settings,
+		.condition = condition,
+		.wheel = TCPKEEP_WHEEL_EARLIEST,
+	};
+	int r;
+
+	ret->condition = condition;
+	ret->worst_us = worst_us;
+	r = run_lane(&situation, &explanation->kernel, ret);
+	if (r < 0)
+		return r;
+	situation.wheel = TCPKEEP_WHEEL_LATEST;
+	return run_lane(&situation, &explanation->kernel, ret);
+}
+
+unsigned explanation_probes_per_hour_x10(const struct explanation *explanation)
+{
+	if (explanation->period_us == TCPKEEP_NEVER)
+		return 0;
+	return (unsigned)(36000000000 / explanation->period_us);
+}
+
+int explanation_make(const struct tcpkeep_settings *settings, const struct tcpkeep_kernel *kernel,
+		     struct explanation *ret)
+{
+	int r;
+
+	*ret = (struct explanation){.kernel = *kernel};
+	tcpkeep_sysctls_to_settings(&kernel->sysctls, &ret->settings);
+	ret->settings.fields = TCPKEEP_ALL;
+	ret->settings.on = true;
+	ret->from_sysctl = TCPKEEP_THREE & ~settings->fields;
+	tcpkeep_settings_merge(&ret->settings, settings);
+	ret->period_us = tcpkeep_probe_period_us(&ret->settings, kernel);
+
+	r = tcpkeep_detection(&ret->settings, kernel, &ret->detection);
+	if (r < 0)
+		return r;
+	r = make_lane(ret, TCPKEEP_CONDITION_IDLE, ret->detection.idle_us, &ret->lanes[LANE_IDLE]);
+	if (r < 0)
+		return r;
+	r = make_lane(ret, TCPKEEP_CONDITION_IN_FLIGHT, ret->detection.in_flight_us,
+		      &ret->lanes[LANE_IN_FLIGHT]);
+	if (r < 0)
+		return r;
+	return make_lane(ret, TCPKEEP_CONDITION_ZERO_WINDOW, ret->detection.zero_window_us,
+			 &ret->lanes[LANE_ZERO_WINDOW]);
+}
