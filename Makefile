@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: MIT
+# The front door. Each target does all its own set-up: packages, configuration, build.
+#
+#   make run                 proof of keepalive on this kernel, in a private network
+#   make run ARGS="sysctl"   any command
+#   make test                everything; STRICT=1 turns each skip into a failure
+#   make check               the seconds-long core, for each save
+#   make bench               what it costs, side by side with the peers
+#   make install             as root; PREFIX=/usr/local, DESTDIR=
+
+BUILD  ?= build
+PREFIX ?= /usr/local
+ARGS   ?= prove
+STRICT ?= 0
+
+# Reconfigured when the prefix changes; the build type is meson.build's.
+configure = test -f $(BUILD)/build.ninja || meson setup $(BUILD) --prefix=$(PREFIX) >$(BUILD).log 2>&1 \
+	|| { cat $(BUILD).log; exit 1; }; rm -f $(BUILD).log
+compile = ninja -C $(BUILD) --quiet
+
+.PHONY: all run test check bench install clean
+
+all:
+	@build-aux/setup build
+	@$(configure)
+	@$(compile)
+
+run: all
+	@$(BUILD)/src/cli/tcpkeep $(ARGS)
+
+test:
+	@build-aux/setup build test
+	@STRICT=$(STRICT) build-aux/run-tests
+
+check: all
+	@build-aux/setup test
+	@$(configure)
+	@$(compile)
+	@meson test -C $(BUILD) --suite unit --suite cli --print-errorlogs
+
+bench: all
+	@build-aux/setup bench
+	@$(BUILD)/bench/../../bench/run $(BUILD)
+
+install: all
+	@meson configure $(BUILD) --prefix=$(PREFIX)
+	@meson install -C $(BUILD) --quiet
+
+clean:
+	rm -rf build build-*
