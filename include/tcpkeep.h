@@ -11,8 +11,10 @@
  *  - the result is 0 or a positive outcome that the function documents, or a negative errno;
  *  - out-parameters are named ret_* and written only on success, but for ret_error, which is written
  *    only on failure; a pointer that may be NULL says so;
- *  - nothing is allocated, printed, logged, kept between calls or read from the environment; no
- *    signal handler is installed; every function may be called from any thread;
+ *  - nothing is printed, logged, kept between calls or read from the environment; no signal handler
+ *    is installed; every function may be called from any thread. Only the netns and persist functions
+ *    allocate, and free it before they return; entering another network namespace starts a thread
+ *    and waits for its end;
  *  - descriptors stay the caller's: none is closed, none is kept;
  *  - a name carries its unit: _s seconds, _ms milliseconds, _us microseconds.
  *

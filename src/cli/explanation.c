@@ -32,10 +32,14 @@ static int run_lane(const struct tcpkeep_situation *situation, const struct tcpk
 		lane->error = event.error;
 		return 0;
 	}
-	/* A step that only one of the runs takes is not certain: it is not told. */
-	lane->n_steps = MIN(lane->n_steps, n);
-	if (event.at_us < lane->death_us)
-		lane->death_us = event.at_us;
+	/*
+	 * Where a limit on time ends it, late timers reach that limit in fewer steps: the timer that sends one
+	 * more packet with the earliest wheel is then the first that can be the last.
+	 */
+	if (n < lane->n_steps) {
+		lane->n_steps = n;
+		lane->death_us = lane->steps[n].earliest_us;
+	}
 	return 0;
 }
 
