@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Reads from a server until it ends, with keepalive by libtcpkeep: a server that vanishes is
- *noticed within two minutes, and the idle connection survives middleboxes that forget after 80
- *seconds or more.
+ * noticed within two minutes, and the idle connection survives middleboxes that forget after 80
+ * seconds or more.
  *
  *	cc client.c -o client $(pkg-config --cflags --libs libtcpkeep)
  *	./client localhost 6379

@@ -9,12 +9,12 @@
  * Conventions, the same for every function here:
  *
  *  - the result is 0 or a positive outcome that the function documents, or a negative errno;
- *  - out-parameters are named ret_* and written only on success, but for ret_error, which is written
- *    only on failure; a pointer that may be NULL says so;
+ *  - out-parameters are named ret_* and written only on success, but for ret_error, which is
+ *written only on failure; a pointer that may be NULL says so;
  *  - nothing is printed, logged, kept between calls or read from the environment; no signal handler
- *    is installed; every function may be called from any thread. Only the netns and persist functions
- *    allocate, and free it before they return; entering another network namespace starts a thread
- *    and waits for its end;
+ *    is installed; every function may be called from any thread. Only the netns and persist
+ *functions allocate, and free it before they return; entering another network namespace starts a
+ *thread and waits for its end;
  *  - descriptors stay the caller's: none is closed, none is kept;
  *  - a name carries its unit: _s seconds, _ms milliseconds, _us microseconds.
  *
@@ -40,34 +40,35 @@ const char *tcpkeep_version(void);
 
 /* Why a call failed, in words for a person: what, why, what would be accepted. */
 struct tcpkeep_error {
-	size_t offset;	   /* where in the text that was parsed; 0 when there was none */
-	size_t length;	   /* how many bytes of it are wrong; 0 = the place, not a span */
+	size_t offset;     /* where in the text that was parsed; 0 when there was none */
+	size_t length;     /* how many bytes of it are wrong; 0 = the place, not a span */
 	char message[240]; /* one line, no newline at the end; bytes from the text are escaped */
 };
 
 /* ---------------------------------------------------------------------------------- settings */
 
 enum tcpkeep_field {
-	TCPKEEP_ON = 1 << 0,	       /* SO_KEEPALIVE */
-	TCPKEEP_TIME = 1 << 1,	       /* TCP_KEEPIDLE, tcp_keepalive_time */
-	TCPKEEP_INTVL = 1 << 2,	       /* TCP_KEEPINTVL, tcp_keepalive_intvl */
-	TCPKEEP_PROBES = 1 << 3,       /* TCP_KEEPCNT, tcp_keepalive_probes */
-	TCPKEEP_USER_TIMEOUT = 1 << 4, /* TCP_USER_TIMEOUT, RFC 5482 (Linux: the local option only) */
+	TCPKEEP_ON = 1 << 0,     /* SO_KEEPALIVE */
+	TCPKEEP_TIME = 1 << 1,   /* TCP_KEEPIDLE, tcp_keepalive_time */
+	TCPKEEP_INTVL = 1 << 2,  /* TCP_KEEPINTVL, tcp_keepalive_intvl */
+	TCPKEEP_PROBES = 1 << 3, /* TCP_KEEPCNT, tcp_keepalive_probes */
+	TCPKEEP_USER_TIMEOUT =
+		1 << 4, /* TCP_USER_TIMEOUT, RFC 5482 (Linux: the local option only) */
 	TCPKEEP_THREE = TCPKEEP_TIME | TCPKEEP_INTVL | TCPKEEP_PROBES,
 	TCPKEEP_ALL = TCPKEEP_ON | TCPKEEP_THREE | TCPKEEP_USER_TIMEOUT,
 };
 
 /* Ranges. A socket's: do_tcp_setsockopt() in net/ipv4/tcp.c, MAX_TCP_* in include/net/tcp.h. */
-#define TCPKEEP_TIME_MAX_S	    32767
-#define TCPKEEP_INTVL_MAX_S	    32767
-#define TCPKEEP_PROBES_MAX	    127
+#define TCPKEEP_TIME_MAX_S          32767
+#define TCPKEEP_INTVL_MAX_S         32767
+#define TCPKEEP_PROBES_MAX          127
 #define TCPKEEP_USER_TIMEOUT_MAX_MS INT32_MAX
 /*
  * The sysctls': proc_dointvec_jiffies() takes up to INT_MAX/HZ seconds, here the bound of HZ=1000;
  * tcp_keepalive_probes is a u8. The kernel also takes 0 and negatives, which kill healthy
  * connections or never probe: this library refuses them.
  */
-#define TCPKEEP_SYSCTL_MAX_S	  2147483
+#define TCPKEEP_SYSCTL_MAX_S      2147483
 #define TCPKEEP_SYSCTL_PROBES_MAX 255
 
 /*
@@ -76,16 +77,16 @@ enum tcpkeep_field {
  */
 struct tcpkeep_settings {
 	uint32_t fields;     /* enum tcpkeep_field */
-	bool on;	     /* SO_KEEPALIVE */
-	int time_s;	     /* silence until the first probe */
-	int intvl_s;	     /* between probes, and from the last one to death */
-	int probes;	     /* unanswered probes until death */
+	bool on;             /* SO_KEEPALIVE */
+	int time_s;          /* silence until the first probe */
+	int intvl_s;         /* between probes, and from the last one to death */
+	int probes;          /* unanswered probes until death */
 	int user_timeout_ms; /* 0: none. With one, it replaces the count of probes */
 };
 
-#define TCPKEEP_SETTINGS(TIME_S, INTVL_S, PROBES)                                            \
-	{                                                                                    \
-		TCPKEEP_ON | TCPKEEP_THREE, true, (TIME_S), (INTVL_S), (PROBES), 0           \
+#define TCPKEEP_SETTINGS(TIME_S, INTVL_S, PROBES)                                                  \
+	{                                                                                          \
+		TCPKEEP_ON | TCPKEEP_THREE, true, (TIME_S), (INTVL_S), (PROBES), 0                 \
 	}
 
 /* Which ranges and keys hold: those of a socket, or those of the three sysctls. */
@@ -99,19 +100,18 @@ enum tcpkeep_scope {
  * "off" are words of their own. Durations: 60, 60s, 2m, 1h30m, 1d; 500ms for the user timeout only;
  * "user-timeout=off" is 0. The spellings idle, interval, count and cnt are accepted.
  *
- * -EINVAL: not understood, or one key given two values; -ERANGE: understood and out of range; -ENOKEY:
- * a key that is not one of ours. An empty text is -EINVAL: it asks for nothing.
+ * -EINVAL: not understood, or one key given two values; -ERANGE: understood and out of range;
+ * -ENOKEY: a key that is not one of ours. An empty text is -EINVAL: it asks for nothing.
  */
-int tcpkeep_settings_parse(const char *text, enum tcpkeep_scope scope,
-			   struct tcpkeep_settings *ret, struct tcpkeep_error *ret_error);
+int tcpkeep_settings_parse(const char *text, enum tcpkeep_scope scope, struct tcpkeep_settings *ret,
+			   struct tcpkeep_error *ret_error);
 
 /*
- * Parses one word of that language, len bytes, and adds it to *settings. The same errors; on failure
- * *settings is as it was. -ENOKEY lets a caller try the word as something else.
+ * Parses one word of that language, len bytes, and adds it to *settings. The same errors; on
+ * failure *settings is as it was. -ENOKEY lets a caller try the word as something else.
  */
 int tcpkeep_settings_parse_word(const char *word, size_t len, enum tcpkeep_scope scope,
-				struct tcpkeep_settings *settings,
-				struct tcpkeep_error *ret_error);
+				struct tcpkeep_settings *settings, struct tcpkeep_error *ret_error);
 
 /* Room for every text that tcpkeep_settings_format() makes, with the NUL. */
 #define TCPKEEP_SETTINGS_TEXT_MAX 96
@@ -135,13 +135,13 @@ bool tcpkeep_settings_equal(const struct tcpkeep_settings *a, const struct tcpke
 enum tcpkeep_warning {
 	TCPKEEP_WARN_ONE_PROBE = 1 << 0, /* probes=1: one lost packet kills (RFC 9293 3.8.4) */
 	TCPKEEP_WARN_USER_TIMEOUT_SHORT = 1 << 1, /* user timeout <= time+intvl: the same */
-	TCPKEEP_WARN_INTVL_ZERO = 1 << 2,	  /* intvl<=0 from the sysctl: a probe each tick */
-	TCPKEEP_WARN_PROBES_ZERO = 1 << 3,  /* probes=0 from the sysctl: dies with no probe sent */
-	TCPKEEP_WARN_TIME_NEVER = 1 << 4,   /* time<=0 from the sysctl: never, or at once */
+	TCPKEEP_WARN_INTVL_ZERO = 1 << 2,         /* intvl<=0 from the sysctl: a probe each tick */
+	TCPKEEP_WARN_PROBES_ZERO = 1 << 3, /* probes=0 from the sysctl: dies with no probe sent */
+	TCPKEEP_WARN_TIME_NEVER = 1 << 4,  /* time<=0 from the sysctl: never, or at once */
 	TCPKEEP_WARN_USER_TIMEOUT_HUGE = 1 << 5, /* over a day: milliseconds meant? */
-	TCPKEEP_WARN_USER_TIMEOUT_OFF = 1 << 6,	 /* keepalive off: nothing for an idle socket */
-	TCPKEEP_WARN_CHATTY = 1 << 7,		 /* time below 10 s: over 360 probes an hour */
-	TCPKEEP_WARN_INTVL_OVER_TIME = 1 << 8,	 /* intvl > time: probes come each intvl, not time */
+	TCPKEEP_WARN_USER_TIMEOUT_OFF = 1 << 6,  /* keepalive off: nothing for an idle socket */
+	TCPKEEP_WARN_CHATTY = 1 << 7,            /* time below 10 s: over 360 probes an hour */
+	TCPKEEP_WARN_INTVL_OVER_TIME = 1 << 8, /* intvl > time: probes come each intvl, not time */
 };
 
 /* Which warnings the settings earn. Judges only fields that are present. */
@@ -156,9 +156,10 @@ int tcpkeep_warning_format(enum tcpkeep_warning warning, const struct tcpkeep_se
 /* Where an effective value comes from. */
 enum tcpkeep_origin {
 	TCPKEEP_ORIGIN_UNKNOWN = 0, /* the socket is in another network namespace */
-	TCPKEEP_ORIGIN_SOCKET,	    /* set on the socket */
-	TCPKEEP_ORIGIN_SYSCTL,	    /* the network namespace's sysctl */
-	/* Equal to the sysctl: getsockopt() cannot tell whether the socket has the same of its own. */
+	TCPKEEP_ORIGIN_SOCKET,      /* set on the socket */
+	TCPKEEP_ORIGIN_SYSCTL,      /* the network namespace's sysctl */
+	/* Equal to the sysctl: getsockopt() cannot tell whether the socket has the same of its own.
+	 */
 	TCPKEEP_ORIGIN_EITHER,
 };
 
@@ -192,11 +193,11 @@ enum tcpkeep_apply_flags {
 
 /* What tcpkeep_socket_apply() did. */
 struct tcpkeep_applied {
-	uint32_t written;  /* fields that were written */
-	uint32_t held;	   /* fields that already had the value: not written */
-	uint32_t failed;   /* on failure: the one field that the kernel refused, 0 = none was tried */
-	uint32_t restored; /* on failure: fields put back. The value is right; one that came from the
-			    * sysctl is the socket's own now: the kernel knows no way back */
+	uint32_t written; /* fields that were written */
+	uint32_t held;    /* fields that already had the value: not written */
+	uint32_t failed; /* on failure: the one field that the kernel refused, 0 = none was tried */
+	uint32_t restored; /* on failure: fields put back. The value is right; one that came from
+			    * the sysctl is the socket's own now: the kernel knows no way back */
 };
 
 /*
@@ -205,8 +206,8 @@ struct tcpkeep_applied {
  * on this socket is found before the first write, and a failure half way puts back what was there.
  *
  * Returns the number of options written, 0 when all held. -EBADF, -ENOTSOCK, -EPROTOTYPE (not TCP),
- * -EOPNOTSUPP (an option that this kernel lacks on MPTCP), -ERANGE, -EINVAL; others from the kernel.
- * ret may be NULL; it is written on failure too.
+ * -EOPNOTSUPP (an option that this kernel lacks on MPTCP), -ERANGE, -EINVAL; others from the
+ * kernel. ret may be NULL; it is written on failure too.
  */
 int tcpkeep_socket_apply(int fd, const struct tcpkeep_settings *settings, unsigned flags,
 			 struct tcpkeep_applied *ret);
@@ -223,7 +224,10 @@ struct tcpkeep_sysctls {
 
 /* The kernel's defaults, which a new network namespace gets. TCP_KEEPALIVE_* in include/net/tcp.h,
  * RFC 9293 3.8.4. */
-#define TCPKEEP_SYSCTLS_DEFAULT {7200, 75, 9}
+#define TCPKEEP_SYSCTLS_DEFAULT                                                                    \
+	{                                                                                          \
+		7200, 75, 9                                                                        \
+	}
 
 /* Stands for the caller's own network namespace. */
 #define TCPKEEP_NETNS_OWN (-1)
@@ -259,9 +263,9 @@ enum tcpkeep_persist_result {
 };
 
 /*
- * Makes settings (TCPKEEP_THREE only) last: sets the keys in TCPKEEP_PERSIST_FILE, keeps every other
- * line, replaces the file atomically. root: "" or a directory that stands for /. ret_error may be
- * NULL. With dry_run nothing is written and the result is what would be.
+ * Makes settings (TCPKEEP_THREE only) last: sets the keys in TCPKEEP_PERSIST_FILE, keeps every
+ * other line, replaces the file atomically. root: "" or a directory that stands for /. ret_error
+ * may be NULL. With dry_run nothing is written and the result is what would be.
  */
 int tcpkeep_persist_write(const char *root, const struct tcpkeep_settings *settings, bool dry_run,
 			  struct tcpkeep_error *ret_error);
@@ -269,16 +273,16 @@ int tcpkeep_persist_write(const char *root, const struct tcpkeep_settings *setti
 /* One assignment of one of the three keys in a sysctl.d file. */
 struct tcpkeep_persisted {
 	const char *path;  /* without root; valid during the call only */
-	unsigned line;	   /* 1.. */
-	uint32_t field;	   /* one bit of TCPKEEP_THREE */
+	unsigned line;     /* 1.. */
+	uint32_t field;    /* one bit of TCPKEEP_THREE */
 	const char *value; /* the text as it stands there */
-	bool wins;	   /* the last one for its key: what a boot makes hold */
+	bool wins;         /* the last one for its key: what a boot makes hold */
 };
 
 /*
- * Calls fn for each such assignment, in the order in which systemd-sysctl applies them (sysctl.d(5):
- * by file name over /etc, /run, /usr/local/lib, /usr/lib; the first directory hides the same name in
- * the others). fn's non-zero result ends the walk and is returned.
+ * Calls fn for each such assignment, in the order in which systemd-sysctl applies them
+ * (sysctl.d(5): by file name over /etc, /run, /usr/local/lib, /usr/lib; the first directory hides
+ * the same name in the others). fn's non-zero result ends the walk and is returned.
  */
 int tcpkeep_persist_foreach(const char *root,
 			    int (*fn)(const struct tcpkeep_persisted *persisted, void *userdata),
@@ -287,17 +291,17 @@ int tcpkeep_persist_foreach(const char *root,
 /* ------------------------------------------------------------------------ network namespaces */
 
 /*
- * Opens a network namespace by its name (a file in /run/netns, see ip-netns(8)), by a path, or by one
- * of its processes. Returns a new descriptor, the caller's to close, close-on-exec.
+ * Opens a network namespace by its name (a file in /run/netns, see ip-netns(8)), by a path, or by
+ * one of its processes. Returns a new descriptor, the caller's to close, close-on-exec.
  */
 int tcpkeep_netns_open(const char *name_or_path, struct tcpkeep_error *ret_error);
 int tcpkeep_netns_open_pid(int pid, struct tcpkeep_error *ret_error);
 
 /* A network namespace of this machine. Valid during the call only. */
 struct tcpkeep_netns {
-	int fd;		  /* for tcpkeep_sysctls_read(); -1 when it may not be opened */
-	uint64_t inode;	  /* what /proc/PID/ns/net shows: net:[4026531840] */
-	bool own;	  /* the caller's */
+	int fd;           /* for tcpkeep_sysctls_read(); -1 when it may not be opened */
+	uint64_t inode;   /* what /proc/PID/ns/net shows: net:[4026531840] */
+	bool own;         /* the caller's */
 	const char *name; /* from /run/netns; NULL = none */
 	const int *pids;  /* processes in it that may be seen, ascending */
 	size_t n_pids;
@@ -305,8 +309,8 @@ struct tcpkeep_netns {
 
 /*
  * Calls fn for every network namespace that a process or a name in /run/netns holds, the caller's
- * own first, then by inode. What vanishes meanwhile is left out. fn's non-zero result ends the walk and is
- * returned. ret_hidden (may be NULL): processes whose namespace could not be read.
+ * own first, then by inode. What vanishes meanwhile is left out. fn's non-zero result ends the walk
+ * and is returned. ret_hidden (may be NULL): processes whose namespace could not be read.
  */
 int tcpkeep_netns_foreach(int (*fn)(const struct tcpkeep_netns *netns, void *userdata),
 			  void *userdata, size_t *ret_hidden);
@@ -317,18 +321,21 @@ int tcpkeep_netns_foreach(int (*fn)(const struct tcpkeep_netns *netns, void *use
 
 /* What the kernel contributes. See tcpkeep_kernel_read(). */
 struct tcpkeep_kernel {
-	unsigned hz;			/* CONFIG_HZ: 100, 250, 300, 1000 */
+	unsigned hz;                    /* CONFIG_HZ: 100, 250, 300, 1000 */
 	struct tcpkeep_sysctls sysctls; /* for what a socket has not set */
-	int retries2;			/* net.ipv4.tcp_retries2 */
-	int orphan_retries;		/* net.ipv4.tcp_orphan_retries, 0 = 8 */
-	unsigned rto_max_ms;		/* net.ipv4.tcp_rto_max_ms; 120000 before Linux 6.15 */
-	unsigned fin_timeout_s;		/* net.ipv4.tcp_fin_timeout */
+	int retries2;                   /* net.ipv4.tcp_retries2 */
+	int orphan_retries;             /* net.ipv4.tcp_orphan_retries, 0 = 8 */
+	unsigned rto_max_ms;            /* net.ipv4.tcp_rto_max_ms; 120000 before Linux 6.15 */
+	unsigned fin_timeout_s;         /* net.ipv4.tcp_fin_timeout */
 };
 
-#define TCPKEEP_KERNEL_DEFAULT {250, TCPKEEP_SYSCTLS_DEFAULT, 15, 0, 120000, 60}
+#define TCPKEEP_KERNEL_DEFAULT                                                                     \
+	{                                                                                          \
+		250, TCPKEEP_SYSCTLS_DEFAULT, 15, 0, 120000, 60                                    \
+	}
 
-/* Reads them for a network namespace; what cannot be read keeps the kernel's default and is counted in
- * the result (>= 0). HZ is the resolution of CLOCK_MONOTONIC_COARSE: a tick. */
+/* Reads them for a network namespace; what cannot be read keeps the kernel's default and is counted
+ * in the result (>= 0). HZ is the resolution of CLOCK_MONOTONIC_COARSE: a tick. */
 int tcpkeep_kernel_read(int netns, struct tcpkeep_kernel *ret);
 
 enum tcpkeep_condition {
@@ -340,17 +347,17 @@ enum tcpkeep_condition {
 
 enum tcpkeep_peer {
 	TCPKEEP_PEER_SILENT = 0, /* gone: nothing comes back */
-	TCPKEEP_PEER_RESETS,	 /* answers the first packet that reaches it with a reset */
-	TCPKEEP_PEER_RETURNS,	 /* silent, answers again from returns_us on */
-	TCPKEEP_PEER_ANSWERS,	 /* healthy */
+	TCPKEEP_PEER_RESETS,     /* answers the first packet that reaches it with a reset */
+	TCPKEEP_PEER_RETURNS,    /* silent, answers again from returns_us on */
+	TCPKEEP_PEER_ANSWERS,    /* healthy */
 };
 
-/* The timer wheel makes every timer late, by up to an eighth (kernel/time/timer.c). How late depends on
- * where in its buckets a timer starts. */
+/* The timer wheel makes every timer late, by up to an eighth (kernel/time/timer.c). How late
+ * depends on where in its buckets a timer starts. */
 enum tcpkeep_wheel {
 	TCPKEEP_WHEEL_LATEST = 0, /* the worst case */
-	TCPKEEP_WHEEL_EARLIEST,	  /* the best case */
-	TCPKEEP_WHEEL_EXACT,	  /* from start_jiffies: to the tick */
+	TCPKEEP_WHEEL_EARLIEST,   /* the best case */
+	TCPKEEP_WHEEL_EXACT,      /* from start_jiffies: to the tick */
 };
 
 /* A connection, and what happens to it. Zeroed, it is: idle, heard from just now, silent peer. */
@@ -360,32 +367,32 @@ struct tcpkeep_situation {
 	enum tcpkeep_peer peer;
 	uint64_t returns_us; /* TCPKEEP_PEER_RETURNS: when, counted from the start */
 	uint64_t rtt_us;     /* an answer takes so long */
-	bool orphan;	     /* the program has closed it: fewer retries (tcp_orphan_retries) */
+	bool orphan;         /* the program has closed it: fewer retries (tcp_orphan_retries) */
 
 	/* Where it stands at the start: all zero for one that heard from its peer just now. */
-	uint64_t silence_us;	   /* since data or a valid ACK was received */
-	int probes_out;		   /* sent and unanswered */
-	bool timer_known;	   /* the timer fires in timer_us */
+	uint64_t silence_us; /* since data or a valid ACK was received */
+	int probes_out;      /* sent and unanswered */
+	bool timer_known;    /* the timer fires in timer_us */
 	uint64_t timer_us;
 
 	/* Data in flight, zero window. 0: 200 ms, TCP_RTO_MIN, what a short path has. */
-	unsigned rto_ms;	   /* the retransmission timeout, before any backoff */
-	unsigned first_timeout_ms; /* from the start to the first timeout; 0 = rto_ms. Longer with a tail
-				    * loss probe, which restarts the timer */
+	unsigned rto_ms;           /* the retransmission timeout, before any backoff */
+	unsigned first_timeout_ms; /* from the start to the first timeout; 0 = rto_ms. Longer with a
+				    * tail loss probe, which restarts the timer */
 
 	enum tcpkeep_wheel wheel;
 	uint64_t start_jiffies; /* TCPKEEP_WHEEL_EXACT: the tick at the start, modulo 2^32 or not */
 };
 
 enum tcpkeep_event_kind {
-	TCPKEEP_EVENT_END = 0,	    /* nothing more will ever happen: TCPKEEP_NEVER */
-	TCPKEEP_EVENT_PROBE,	    /* a keepalive probe is sent */
+	TCPKEEP_EVENT_END = 0,      /* nothing more will ever happen: TCPKEEP_NEVER */
+	TCPKEEP_EVENT_PROBE,        /* a keepalive probe is sent */
 	TCPKEEP_EVENT_RETRANSMIT,   /* the oldest data is sent again */
 	TCPKEEP_EVENT_WINDOW_PROBE, /* a zero window probe is sent */
-	TCPKEEP_EVENT_ANSWER,	    /* the peer's answer is received */
-	TCPKEEP_EVENT_DEATH,	    /* the kernel gives up: error says with what */
-	TCPKEEP_EVENT_RESET,	    /* the peer's reset is received: ECONNRESET */
-	TCPKEEP_EVENT_FREED,	    /* an orphan goes away without an error */
+	TCPKEEP_EVENT_ANSWER,       /* the peer's answer is received */
+	TCPKEEP_EVENT_DEATH,        /* the kernel gives up: error says with what */
+	TCPKEEP_EVENT_RESET,        /* the peer's reset is received: ECONNRESET */
+	TCPKEEP_EVENT_FREED,        /* an orphan goes away without an error */
 };
 
 /* "probe", "retransmit", "window-probe", "answer", "death", "reset", "freed", "end". Static. */
@@ -395,7 +402,7 @@ struct tcpkeep_event {
 	enum tcpkeep_event_kind kind;
 	uint64_t at_us; /* from the start */
 	unsigned count; /* probes or retransmissions so far, this one included */
-	int error;	/* the errno that the program gets: TCPKEEP_EVENT_DEATH, _RESET */
+	int error;      /* the errno that the program gets: TCPKEEP_EVENT_DEATH, _RESET */
 };
 
 /* The model's state, on the caller's stack. Nothing in it is for the caller. */
@@ -405,9 +412,9 @@ struct tcpkeep_timeline {
 
 /*
  * The pure model of net/ipv4/tcp_timer.c, held against the kernel by tests/net: no clock, no I/O,
- * integers only. Init, then next: each call gives the next event, in order of time. After DEATH, RESET,
- * FREED or END it keeps giving END. A connection whose peer answers goes on for ever: the caller stops.
- * next returns 1, or 0 with END.
+ * integers only. Init, then next: each call gives the next event, in order of time. After DEATH,
+ * RESET, FREED or END it keeps giving END. A connection whose peer answers goes on for ever: the
+ * caller stops. next returns 1, or 0 with END.
  */
 int tcpkeep_timeline_init(struct tcpkeep_timeline *timeline,
 			  const struct tcpkeep_situation *situation,

@@ -33,8 +33,8 @@ static inline void cleanup_fclose(FILE **f)
 	errno = saved;
 }
 
-#define _cleanup_free_	 _cleanup_(cleanup_free)
-#define _cleanup_close_	 _cleanup_(cleanup_close)
+#define _cleanup_free_   _cleanup_(cleanup_free)
+#define _cleanup_close_  _cleanup_(cleanup_close)
 #define _cleanup_fclose_ _cleanup_(cleanup_fclose)
 
 /* Takes the descriptor out of the variable, so that its cleanup leaves it open. */

@@ -17,8 +17,8 @@ struct duration_error {
 };
 
 /*
- * Parses len bytes, whole. A bare number is seconds; units descend (d, h, m, s, ms), each at most once.
- * -EINVAL: no duration; -ERANGE: it does not fit 64 bits of milliseconds.
+ * Parses len bytes, whole. A bare number is seconds; units descend (d, h, m, s, ms), each at most
+ * once. -EINVAL: no duration; -ERANGE: it does not fit 64 bits of milliseconds.
  */
 int duration_parse(const char *text, size_t len, unsigned flags, uint64_t *ret_ms,
 		   struct duration_error *ret_error);
@@ -27,7 +27,7 @@ int duration_parse(const char *text, size_t len, unsigned flags, uint64_t *ret_m
 #define DURATION_TEXT_MAX 40
 
 /*
- * Writes a duration the way it is read: "1h30m", "90s" as "1m30s", "1.5s" as "1s500ms", zero as "0s".
- * buf holds DURATION_TEXT_MAX bytes; returns buf.
+ * Writes a duration the way it is read: "1h30m", "90s" as "1m30s", "1.5s" as "1s500ms", zero as
+ * "0s". buf holds DURATION_TEXT_MAX bytes; returns buf.
  */
 const char *duration_format(uint64_t ms, char *buf);

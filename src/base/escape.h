@@ -6,13 +6,13 @@
 #include <stdint.h>
 
 /*
- * The character at s (len > 0): how many bytes it takes, and its code point in *ret, or 0 bytes when they
- * are not valid UTF-8 (overlong forms, surrogates and what lies beyond U+10FFFF are not).
+ * The character at s (len > 0): how many bytes it takes, and its code point in *ret, or 0 bytes
+ * when they are not valid UTF-8 (overlong forms, surrogates and what lies beyond U+10FFFF are not).
  */
 size_t utf8_decode(const char *s, size_t len, uint32_t *ret);
 
 /*
- * Copies text for a terminal: control characters (C0, DEL, C1) and bytes that are not UTF-8 as \xNN, a
- * backslash as \\. What does not fit ends in "...". size >= 8. Returns buf.
+ * Copies text for a terminal: control characters (C0, DEL, C1) and bytes that are not UTF-8 as
+ * \xNN, a backslash as \\. What does not fit ends in "...". size >= 8. Returns buf.
  */
 char *escape_text(const char *text, size_t len, char *buf, size_t size);

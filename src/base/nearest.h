@@ -4,7 +4,8 @@
 
 #include <stddef.h>
 
-/* How many edits (insert, delete, replace, swap of neighbours) make a into b; words over 32 bytes: far. */
+/* How many edits (insert, delete, replace, swap of neighbours) make a into b; words over 32 bytes:
+ * far. */
 unsigned edit_distance(const char *a, size_t a_len, const char *b, size_t b_len);
 
 /*

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What every command shares: how it is described, how it is called, how it ends and how it speaks. */
+/* What every command shares: how it is described, how it is called, how it ends and how it speaks.
+ */
 #pragma once
 
 #include <stdbool.h>
@@ -7,7 +8,8 @@
 
 #include "base/macro.h"
 
-/* Exit statuses, the same for every command. A command may also pass on that of a program it ran. */
+/* Exit statuses, the same for every command. A command may also pass on that of a program it ran.
+ */
 enum exit_status {
 	EXIT_DONE = 0,
 	EXIT_FAILED = 1, /* failed, or answered "no" */
@@ -33,7 +35,8 @@ enum option_kind {
 	OPTION_TEXT, /* the target is a const char *, the last one given wins */
 };
 
-/* A row of the option table: parsing, --help, the completions and the test of the man pages read it. */
+/* A row of the option table: parsing, --help, the completions and the test of the man pages read
+ * it. */
 struct option {
 	const char *name;    /* without the dashes */
 	const char *metavar; /* NULL for a flag */
@@ -88,11 +91,12 @@ struct tcpkeep_settings;
 void say_settings_warnings(const struct tcpkeep_settings *settings);
 
 /*
- * Parses the operands as settings, all of them. On a fault it says it and returns EXIT_USAGE, with *ret as
- * it was; no operands at all leave *ret empty and are EXIT_DONE.
+ * Parses the operands as settings, all of them. On a fault it says it and returns EXIT_USAGE, with
+ * *ret as it was; no operands at all leave *ret empty and are EXIT_DONE.
  */
 int parse_settings_operands(const struct invocation *invocation, int scope,
 			    struct tcpkeep_settings *ret);
 
-/* Flushes stdout; EXIT_FAILED with a message when it could not be written (a closed pipe is silent). */
+/* Flushes stdout; EXIT_FAILED with a message when it could not be written (a closed pipe is
+ * silent). */
 int finish_output(int status);

@@ -52,8 +52,8 @@ static void print_steps(const struct lane *lane, const char *name)
 		if (folded && i == STEPS_SHOWN - 2) {
 			size_t left_out = lane->n_steps - STEPS_SHOWN + 1;
 
-			printf("  %11s  %13s   %s%zu more%s\n", "...", "", colour(COLOUR_DIM), left_out,
-			       colour(COLOUR_NONE));
+			printf("  %11s  %13s   %s%zu more%s\n", "...", "", colour(COLOUR_DIM),
+			       left_out, colour(COLOUR_NONE));
 			i = lane->n_steps - 2;
 			continue;
 		}
@@ -67,8 +67,8 @@ static void print_death(const struct lane *lane)
 	char what[96];
 
 	if (lane->death_us == TCPKEEP_NEVER) {
-		printf("  %s%11s%s  %13s   nobody asks, nothing is noticed\n", colour(COLOUR_BAD), "never",
-		       colour(COLOUR_NONE), "");
+		printf("  %s%11s%s  %13s   nobody asks, nothing is noticed\n", colour(COLOUR_BAD),
+		       "never", colour(COLOUR_NONE), "");
 		return;
 	}
 	/* Only keepalive tells the peer: tcp_keepalive_timer() resets, the others just give up. */
@@ -89,7 +89,8 @@ static void print_settings(const struct explanation *e)
 	struct tcpkeep_settings shown = e->settings;
 	const char *separator = "";
 
-	/* What is not there is not said: no user timeout, and on, which asking to explain implies. */
+	/* What is not there is not said: no user timeout, and on, which asking to explain implies.
+	 */
 	if (shown.user_timeout_ms == 0)
 		shown.fields &= ~(uint32_t)TCPKEEP_USER_TIMEOUT;
 	if (shown.on)
@@ -224,8 +225,8 @@ static void json_warnings(struct json *json, const struct tcpkeep_settings *sett
 
 	json_begin_array(json, "warnings");
 	for (uint32_t bit = 1; bit && bit <= warnings; bit <<= 1)
-		if (warnings & bit && tcpkeep_warning_format((enum tcpkeep_warning)bit, settings, text,
-							     sizeof(text)) >= 0)
+		if (warnings & bit && tcpkeep_warning_format((enum tcpkeep_warning)bit, settings,
+							     text, sizeof(text)) >= 0)
 			json_string(json, NULL, text);
 	json_end_array(json);
 }
@@ -295,12 +296,14 @@ const struct command command_explain = {
 	.name = "explain",
 	.summary = "what settings mean: every probe, the death, the detection times",
 	.synopsis = "[SETTINGS] [--svg FILE] [--json]",
-	.about = "Shows when the kernel probes a peer that is gone and when it gives up: for an idle\n"
-		 "connection, with data in flight, and with a zero window, which are three different\n"
-		 "stories. What SETTINGS leaves open comes from the sysctls of this network namespace.",
-	.examples = "  tcpkeep explain time=60 intvl=10 probes=6\n"
-		    "  tcpkeep explain                          the sysctls as they are\n"
-		    "  tcpkeep explain time=2m intvl=20 probes=4 user-timeout=3m --svg keepalive.svg",
+	.about =
+		"Shows when the kernel probes a peer that is gone and when it gives up: for an idle\n"
+		"connection, with data in flight, and with a zero window, which are three different\n"
+		"stories. What SETTINGS leaves open comes from the sysctls of this network namespace.",
+	.examples =
+		"  tcpkeep explain time=60 intvl=10 probes=6\n"
+		"  tcpkeep explain                          the sysctls as they are\n"
+		"  tcpkeep explain time=2m intvl=20 probes=4 user-timeout=3m --svg keepalive.svg",
 	.options = options,
 	.n_options = ARRAY_SIZE(options),
 	.args_size = sizeof(struct args),

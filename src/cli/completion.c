@@ -6,7 +6,8 @@
 #include "options.h"
 
 /* The words that settings start with; those that end in = want a value next. */
-static const char *const setting_words[] = {"time=", "intvl=", "probes=", "user-timeout=", "on", "off"};
+static const char *const setting_words[] = {
+	"time=", "intvl=", "probes=", "user-timeout=", "on", "off"};
 
 static bool takes_settings(const struct command *command)
 {
@@ -204,7 +205,8 @@ static void fish_command(const struct command *command)
 		fish_option(command->name, "json", "one JSON object per row", "");
 	fish_option(command->name, "help", "show this help", "");
 	if (takes_settings(command)) {
-		printf("complete -c tcpkeep -n '__fish_seen_subcommand_from %s' -a '", command->name);
+		printf("complete -c tcpkeep -n '__fish_seen_subcommand_from %s' -a '",
+		       command->name);
 		for (size_t i = 0; i < ARRAY_SIZE(setting_words); i++)
 			printf("%s%s", i ? " " : "", setting_words[i]);
 		printf("' -d setting\n");

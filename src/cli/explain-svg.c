@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The picture of `explain`: three lanes, each with its own scale, from the last word to the death. */
+/* The picture of `explain`: three lanes, each with its own scale, from the last word to the death.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,11 +10,11 @@
 #include "output/span.h"
 #include "output/svg.h"
 
-#define WIDTH	    900
-#define MARGIN	    40
-#define HEADER	    84
+#define WIDTH       900
+#define MARGIN      40
+#define HEADER      84
 #define LANE_HEIGHT 132
-#define FOOTER	    40
+#define FOOTER      40
 #define AXIS_WIDTH  (WIDTH - 2 * MARGIN)
 
 #define INK   "#1f2933"
@@ -101,14 +102,18 @@ static void draw(FILE *file, const struct explanation *e)
 	snprintf(line, sizeof(line), "TCP keepalive with %s", text);
 	svg_begin(file, WIDTH, HEADER + LANES * LANE_HEIGHT + FOOTER, line);
 	svg_text(file, MARGIN, 38, SVG_START, 20, "bold", INK, line);
-	svg_text(file, MARGIN, 62, SVG_START, 13, "normal", DIM,
-		 "What the kernel does when the peer is gone. Every lane has its own scale; shades show "
-		 "how late the timers may be.");
+	svg_text(
+		file, MARGIN, 62, SVG_START, 13, "normal", DIM,
+		"What the kernel does when the peer is gone. Every lane has its own scale; shades show "
+		"how late the timers may be.");
 	for (size_t i = 0; i < LANES; i++)
 		draw_lane(file, &e->lanes[i], lane_titles[i], HEADER + (double)i * LANE_HEIGHT);
-	snprintf(line, sizeof(line), "%u.%u probes an hour on a healthy idle connection; HZ=%u, "
-		 "tcp_retries2=%d", rate / 10, rate % 10, e->kernel.hz, e->kernel.retries2);
-	svg_text(file, MARGIN, HEADER + LANES * LANE_HEIGHT + 18, SVG_START, 13, "normal", DIM, line);
+	snprintf(line, sizeof(line),
+		 "%u.%u probes an hour on a healthy idle connection; HZ=%u, "
+		 "tcp_retries2=%d",
+		 rate / 10, rate % 10, e->kernel.hz, e->kernel.retries2);
+	svg_text(file, MARGIN, HEADER + LANES * LANE_HEIGHT + 18, SVG_START, 13, "normal", DIM,
+		 line);
 	svg_end(file);
 }
 

@@ -3,7 +3,8 @@
 
 #include "base/macro.h"
 
-/* Runs the model once, with the earliest wheel first: the latest then completes what that one found. */
+/* Runs the model once, with the earliest wheel first: the latest then completes what that one
+ * found. */
 static int run_lane(const struct tcpkeep_situation *situation, const struct tcpkeep_kernel *kernel,
 		    struct lane *lane)
 {
@@ -33,8 +34,9 @@ static int run_lane(const struct tcpkeep_situation *situation, const struct tcpk
 		return 0;
 	}
 	/*
-	 * Where a limit on time ends it, late timers reach that limit in fewer steps: the timer that sends one
-	 * more packet with the earliest wheel is then the first that can be the last.
+	 * Where a limit on time ends it, late timers reach that limit in fewer steps: the timer
+	 * that sends one more packet with the earliest wheel is then the first that can be the
+	 * last.
 	 */
 	if (n < lane->n_steps) {
 		lane->n_steps = n;

@@ -28,14 +28,15 @@ enum { LANE_IDLE, LANE_IN_FLIGHT, LANE_ZERO_WINDOW, LANES };
 
 struct explanation {
 	struct tcpkeep_settings settings; /* effective: all five fields */
-	uint32_t from_sysctl;		  /* which of them */
+	uint32_t from_sysctl;             /* which of them */
 	struct tcpkeep_kernel kernel;
 	struct tcpkeep_detection detection;
 	uint64_t period_us; /* between two probes when the peer is well */
 	struct lane lanes[LANES];
 };
 
-/* Fills in what settings leaves open from the kernel: sysctls for the three, on, no user timeout. */
+/* Fills in what settings leaves open from the kernel: sysctls for the three, on, no user timeout.
+ */
 int explanation_make(const struct tcpkeep_settings *settings, const struct tcpkeep_kernel *kernel,
 		     struct explanation *ret);
 

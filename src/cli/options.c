@@ -12,7 +12,7 @@ static const struct option option_help = {.name = "help", .help = "show this hel
 static const struct option option_json = {.name = "json", .help = "one JSON object per row"};
 
 #define MAX_OPTIONS 32
-#define SHOWN_MAX 64
+#define SHOWN_MAX   64
 
 static const struct option *find_option(const struct command *command, const char *name, size_t len)
 {
@@ -43,14 +43,16 @@ static int fail_unknown(const struct command *command, const char *word, size_t 
 	escape_text(word, len, shown, sizeof(shown));
 	hint = nearest(word + strspn(word, "-"), len - strspn(word, "-"), names, n);
 	if (hint)
-		say_error("%s: unknown option '%s'; did you mean '--%s'?", command->name, shown, hint);
+		say_error("%s: unknown option '%s'; did you mean '--%s'?", command->name, shown,
+			  hint);
 	else
 		say_error("%s: unknown option '%s'; see 'tcpkeep %s --help'", command->name, shown,
 			  command->name);
 	return EXIT_USAGE;
 }
 
-/* One "--name", "--name=value" or "--name" "value". Returns how many words it took, or -EXIT_USAGE. */
+/* One "--name", "--name=value" or "--name" "value". Returns how many words it took, or -EXIT_USAGE.
+ */
 static int take_option(const struct command *command, char **argv, struct invocation *invocation,
 		       bool *ret_help)
 {
@@ -81,8 +83,8 @@ static int take_option(const struct command *command, char **argv, struct invoca
 			taken = 2;
 		}
 		if (!value || *value == '\0' || (taken == 2 && strncmp(value, "--", 2) == 0)) {
-			say_error("%s: --%s needs a value; write --%s %s", command->name, option->name,
-				  option->name, option->metavar);
+			say_error("%s: --%s needs a value; write --%s %s", command->name,
+				  option->name, option->name, option->metavar);
 			return -EXIT_USAGE;
 		}
 		*(const char **)((char *)invocation->args + option->target) = value;

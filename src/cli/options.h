@@ -5,9 +5,9 @@
 #include "cli.h"
 
 /*
- * Fills invocation->args (args_size zeroed bytes of the command), operands and rest from argv[1..]. operands
- * has room for argc. Says what is wrong, with the nearest option, and returns EXIT_USAGE; EXIT_DONE when all
- * is well. *ret_help, *ret_version: asked for.
+ * Fills invocation->args (args_size zeroed bytes of the command), operands and rest from argv[1..].
+ * operands has room for argc. Says what is wrong, with the nearest option, and returns EXIT_USAGE;
+ * EXIT_DONE when all is well. *ret_help, *ret_version: asked for.
  */
 int options_parse(const struct command *command, int argc, char **argv,
 		  struct invocation *invocation, const char **operands, bool *ret_help);

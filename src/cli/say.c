@@ -47,8 +47,8 @@ void say_settings_warnings(const struct tcpkeep_settings *settings)
 	char text[256];
 
 	for (uint32_t bit = 1; bit && bit <= warnings; bit <<= 1)
-		if (warnings & bit &&
-		    tcpkeep_warning_format((enum tcpkeep_warning)bit, settings, text, sizeof(text)) >= 0)
+		if (warnings & bit && tcpkeep_warning_format((enum tcpkeep_warning)bit, settings,
+							     text, sizeof(text)) >= 0)
 			say_warning("%s", text);
 }
 
@@ -62,8 +62,8 @@ int parse_settings_operands(const struct invocation *invocation, int scope,
 		struct tcpkeep_settings word = {0};
 		int r;
 
-		r = tcpkeep_settings_parse(invocation->operands[i], (enum tcpkeep_scope)scope, &word,
-					   &error);
+		r = tcpkeep_settings_parse(invocation->operands[i], (enum tcpkeep_scope)scope,
+					   &word, &error);
 		if (r < 0) {
 			say_error("%s: %s", invocation->command->name, error.message);
 			return EXIT_USAGE;

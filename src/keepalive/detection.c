@@ -6,9 +6,9 @@
 
 /* How one run of the model ends. */
 struct end {
-	uint64_t at_us;	   /* of the death; TCPKEEP_NEVER */
+	uint64_t at_us;    /* of the death; TCPKEEP_NEVER */
 	uint64_t first_us; /* of the first packet that asked the peer */
-	unsigned count;	   /* how many did */
+	unsigned count;    /* how many did */
 };
 
 static int run(const struct tcpkeep_situation *situation, enum tcpkeep_wheel wheel,
@@ -37,9 +37,9 @@ static int run(const struct tcpkeep_situation *situation, enum tcpkeep_wheel whe
 }
 
 /*
- * The worst case between the earliest and the latest wheel. When both end after the same number of packets,
- * so does all between, and the latest is the worst. Otherwise a limit on time lies between them: the worst
- * is the timer that fires just below the limit, and one more step.
+ * The worst case between the earliest and the latest wheel. When both end after the same number of
+ * packets, so does all between, and the latest is the worst. Otherwise a limit on time lies between
+ * them: the worst is the timer that fires just below the limit, and one more step.
  */
 static int worst_case(const struct tcpkeep_situation *situation,
 		      const struct tcpkeep_kernel *kernel, uint64_t *ret_us)
@@ -120,8 +120,8 @@ EXPORT uint64_t tcpkeep_probe_period_us(const struct tcpkeep_settings *settings,
 	    effective.intvl_s < 0)
 		return TCPKEEP_NEVER;
 	/*
-	 * After an answered probe the timer runs for intvl and then for what is left of time: the period
-	 * is the longer of the two. Zero of both (the sysctls) is a probe on each tick.
+	 * After an answered probe the timer runs for intvl and then for what is left of time: the
+	 * period is the longer of the two. Zero of both (the sysctls) is a probe on each tick.
 	 */
 	period_us = (uint64_t)MAX(effective.time_s, effective.intvl_s) * 1000000;
 	return period_us ? period_us : 1000000 / kernel->hz;

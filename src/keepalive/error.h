@@ -6,7 +6,8 @@
 
 #include "base/macro.h"
 
-/* Writes the message, cut to fit, into *error (may be NULL), and returns r: `return error_set(...)`. */
+/* Writes the message, cut to fit, into *error (may be NULL), and returns r: `return
+ * error_set(...)`. */
 int error_set(struct tcpkeep_error *error, int r, const char *format, ...) PRINTF_LIKE(3, 4);
 
 /* The same, with the place in the parsed text. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Settings as values: parse, format, validate, merge. Allocation-free: the preload library uses it. */
+/* Settings as values: parse, format, validate, merge. Allocation-free: the preload library uses it.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,26 +17,45 @@
 static const struct key {
 	const char *name;
 	uint32_t field;
-	size_t offset;	/* of the value in struct tcpkeep_settings */
-	int64_t min;	/* both scopes */
+	size_t offset;  /* of the value in struct tcpkeep_settings */
+	int64_t min;    /* both scopes */
 	int64_t max[2]; /* by enum tcpkeep_scope; 0: the scope has no such key */
 	const char *unit;
 } keys[] = {
-	{"time", TCPKEEP_TIME, offsetof(struct tcpkeep_settings, time_s), 1,
-	 {TCPKEEP_TIME_MAX_S, TCPKEEP_SYSCTL_MAX_S}, " seconds"},
-	{"intvl", TCPKEEP_INTVL, offsetof(struct tcpkeep_settings, intvl_s), 1,
-	 {TCPKEEP_INTVL_MAX_S, TCPKEEP_SYSCTL_MAX_S}, " seconds"},
-	{"probes", TCPKEEP_PROBES, offsetof(struct tcpkeep_settings, probes), 1,
-	 {TCPKEEP_PROBES_MAX, TCPKEEP_SYSCTL_PROBES_MAX}, ""},
-	{"user-timeout", TCPKEEP_USER_TIMEOUT, offsetof(struct tcpkeep_settings, user_timeout_ms), 0,
-	 {TCPKEEP_USER_TIMEOUT_MAX_MS, 0}, ""},
+	{"time",
+	 TCPKEEP_TIME,
+	 offsetof(struct tcpkeep_settings, time_s),
+	 1,
+	 {TCPKEEP_TIME_MAX_S, TCPKEEP_SYSCTL_MAX_S},
+	 " seconds"},
+	{"intvl",
+	 TCPKEEP_INTVL,
+	 offsetof(struct tcpkeep_settings, intvl_s),
+	 1,
+	 {TCPKEEP_INTVL_MAX_S, TCPKEEP_SYSCTL_MAX_S},
+	 " seconds"},
+	{"probes",
+	 TCPKEEP_PROBES,
+	 offsetof(struct tcpkeep_settings, probes),
+	 1,
+	 {TCPKEEP_PROBES_MAX, TCPKEEP_SYSCTL_PROBES_MAX},
+	 ""},
+	{"user-timeout",
+	 TCPKEEP_USER_TIMEOUT,
+	 offsetof(struct tcpkeep_settings, user_timeout_ms),
+	 0,
+	 {TCPKEEP_USER_TIMEOUT_MAX_MS, 0},
+	 ""},
 };
 
 /* Spellings of others, accepted and never printed. */
 static const struct {
 	const char *name, *key;
 } aliases[] = {
-	{"idle", "time"}, {"interval", "intvl"}, {"count", "probes"}, {"cnt", "probes"},
+	{"idle", "time"},
+	{"interval", "intvl"},
+	{"count", "probes"},
+	{"cnt", "probes"},
 };
 
 static int *value_of(const struct key *key, struct tcpkeep_settings *settings)
@@ -65,8 +85,8 @@ static const struct key *find_key(const char *name, size_t len)
 }
 
 /* Every word that may start a setting; the order is that of the hints. */
-static const char *const words[] = {"time", "intvl", "probes", "user-timeout", "on", "off",
-				    "idle", "interval", "count", "cnt"};
+static const char *const words[] = {"time", "intvl", "probes",   "user-timeout", "on",
+				    "off",  "idle",  "interval", "count",        "cnt"};
 
 /* "accepted: 1 to 32767 seconds"; buf may hold it. */
 static const char *accepted(const struct key *key, enum tcpkeep_scope scope, char *buf, size_t size)
@@ -91,10 +111,10 @@ static int fail_unknown_key(const char *name, size_t len, enum tcpkeep_scope sco
 	if (hint)
 		return error_set_at(ret_error, -ENOKEY, 0, len,
 				    "'%s' is not a setting; did you mean '%s'?", shown, hint);
-	return error_set_at(ret_error, -ENOKEY, 0, len, "'%s' is not a setting; the settings are %s",
-			    shown, scope == TCPKEEP_SCOPE_SYSCTL
-			    ? "time, intvl and probes"
-			    : "time, intvl, probes, user-timeout, on and off");
+	return error_set_at(
+		ret_error, -ENOKEY, 0, len, "'%s' is not a setting; the settings are %s", shown,
+		scope == TCPKEEP_SCOPE_SYSCTL ? "time, intvl and probes"
+					      : "time, intvl, probes, user-timeout, on and off");
 }
 
 /* Two values for one key: which is meant? The same twice is harmless. */
@@ -104,8 +124,8 @@ static int store(struct tcpkeep_settings *settings, const struct key *key, int v
 	int *slot = value_of(key, settings);
 
 	if (settings->fields & key->field && *slot != value)
-		return error_set_at(ret_error, -EINVAL, 0, len, "%s is given twice, as %d and as %d",
-				    key->name, *slot, value);
+		return error_set_at(ret_error, -EINVAL, 0, len,
+				    "%s is given twice, as %d and as %d", key->name, *slot, value);
 	*slot = value;
 	settings->fields |= key->field;
 	return 0;
@@ -115,10 +135,11 @@ static int store_on(struct tcpkeep_settings *settings, bool on, size_t len,
 		    enum tcpkeep_scope scope, struct tcpkeep_error *ret_error)
 {
 	if (scope == TCPKEEP_SCOPE_SYSCTL)
-		return error_set_at(ret_error, -EINVAL, 0, len,
-				    "'%s': no sysctl turns keepalive on or off; each program asks for it "
-				    "on its sockets (tcpkeep run does it for one that does not)",
-				    on ? "on" : "off");
+		return error_set_at(
+			ret_error, -EINVAL, 0, len,
+			"'%s': no sysctl turns keepalive on or off; each program asks for it "
+			"on its sockets (tcpkeep run does it for one that does not)",
+			on ? "on" : "off");
 	if (settings->fields & TCPKEEP_ON && settings->on != on)
 		return error_set_at(ret_error, -EINVAL, 0, len, "both on and off are given");
 	settings->on = on;
@@ -140,10 +161,11 @@ static int parse_value(const struct key *key, const char *text, size_t len, size
 	range = accepted(key, scope, buf, sizeof(buf));
 	escape_text(text, len, shown, sizeof(shown));
 	if (key->field == TCPKEEP_PROBES) {
-		r = len > 0 && text[0] == '-' ? -EINVAL : number_parse(text, len, 0, INT32_MAX, ret);
-		reason = len == 0	  ? "is empty"
+		r = len > 0 && text[0] == '-' ? -EINVAL
+					      : number_parse(text, len, 0, INT32_MAX, ret);
+		reason = len == 0         ? "is empty"
 			 : text[0] == '-' ? "is negative"
-			 : r == -ERANGE	  ? "is too large a number"
+			 : r == -ERANGE   ? "is too large a number"
 					  : "is not a whole number";
 	} else if (key->field == TCPKEEP_USER_TIMEOUT && word_is(text, len, "off")) {
 		*ret = 0;
@@ -188,10 +210,11 @@ EXPORT int tcpkeep_settings_parse_word(const char *word, size_t len, enum tcpkee
 				    "%s is not a sysctl; the three are time, intvl and probes",
 				    key->name);
 	if (!equals)
-		return error_set_at(ret_error, -EINVAL, 0, len, "%s lacks its value; write %s=VALUE",
-				    key->name, key->name);
+		return error_set_at(ret_error, -EINVAL, 0, len,
+				    "%s lacks its value; write %s=VALUE", key->name, key->name);
 
-	r = parse_value(key, equals + 1, len - name_len - 1, name_len + 1, scope, &value, ret_error);
+	r = parse_value(key, equals + 1, len - name_len - 1, name_len + 1, scope, &value,
+			ret_error);
 	if (r < 0)
 		return r;
 	return store(settings, key, (int)value, len, ret_error);
@@ -219,7 +242,8 @@ EXPORT int tcpkeep_settings_parse(const char *text, enum tcpkeep_scope scope,
 		word = at;
 		while (*at != '\0' && !is_separator(*at))
 			at++;
-		r = tcpkeep_settings_parse_word(word, (size_t)(at - word), scope, &settings, ret_error);
+		r = tcpkeep_settings_parse_word(word, (size_t)(at - word), scope, &settings,
+						ret_error);
 		if (r < 0) {
 			if (ret_error)
 				ret_error->offset += (size_t)(word - text);
@@ -248,7 +272,8 @@ EXPORT int tcpkeep_settings_format(const struct tcpkeep_settings *settings, char
 
 		if (!(settings->fields & keys[i].field))
 			continue;
-		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s=", n ? " " : "", keys[i].name);
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s=", n ? " " : "",
+				      keys[i].name);
 		if (keys[i].field != TCPKEEP_USER_TIMEOUT)
 			n += (size_t)snprintf(text + n, sizeof(text) - n, "%d", value);
 		else if (value == 0)

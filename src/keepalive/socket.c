@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Keepalive of one descriptor: read it, make settings hold. Allocation-free: the preload library uses it. */
+/* Keepalive of one descriptor: read it, make settings hold. Allocation-free: the preload library
+ * uses it. */
 #include "socket.h"
 
 #include <errno.h>
@@ -124,8 +125,8 @@ static bool same_netns(int a, int b)
 }
 
 /*
- * The values that a socket without its own would show: those of a fresh one. False when the socket is in
- * another network namespace, or the kernel (before 5.14) does not tell.
+ * The values that a socket without its own would show: those of a fresh one. False when the socket
+ * is in another network namespace, or the kernel (before 5.14) does not tell.
  */
 static bool read_sysctls_of(int fd, struct tcpkeep_settings *ret)
 {
@@ -159,7 +160,8 @@ EXPORT int tcpkeep_socket_read(int fd, struct tcpkeep_effective *ret)
 		const struct tcpkeep_settings *s = &effective.settings;
 
 		if (s->fields & TCPKEEP_TIME)
-			effective.time_origin = origin_of(s->time_s, sysctls.time_s, TCPKEEP_TIME_MAX_S);
+			effective.time_origin =
+				origin_of(s->time_s, sysctls.time_s, TCPKEEP_TIME_MAX_S);
 		if (s->fields & TCPKEEP_INTVL)
 			effective.intvl_origin =
 				origin_of(s->intvl_s, sysctls.intvl_s, TCPKEEP_INTVL_MAX_S);
@@ -183,7 +185,8 @@ struct change {
 
 static const struct socket_option option_on = {TCPKEEP_ON, SOL_SOCKET, SO_KEEPALIVE};
 
-/* Would writing TCP_KEEPIDLE send a probe at once? The kernel's own arithmetic, keepalive_time_elapsed(). */
+/* Would writing TCP_KEEPIDLE send a probe at once? The kernel's own arithmetic,
+ * keepalive_time_elapsed(). */
 static bool would_probe_at_once(const struct change *change)
 {
 	struct tcp_info info = {0};

@@ -12,8 +12,9 @@ struct socket_option {
 };
 
 /*
- * In the order in which they are to be written: SO_KEEPALIVE last, so that turning it on starts a full
- * time (net/core/sock.c sk_keepalive: tcp_set_keepalive()). The first of them fails on what is not TCP.
+ * In the order in which they are to be written: SO_KEEPALIVE last, so that turning it on starts a
+ * full time (net/core/sock.c sk_keepalive: tcp_set_keepalive()). The first of them fails on what is
+ * not TCP.
  */
 #define SOCKET_OPTIONS 5
 extern const struct socket_option socket_options[SOCKET_OPTIONS];

@@ -10,7 +10,8 @@
 /* Beyond a day a user timeout was most likely written in milliseconds without the unit. */
 #define USER_TIMEOUT_HUGE_MS (24 * 3600 * 1000)
 
-/* Over 360 probes an hour cost radio, battery and money for nothing that a slower pace would miss. */
+/* Over 360 probes an hour cost radio, battery and money for nothing that a slower pace would miss.
+ */
 #define CHATTY_BELOW_S 10
 
 static bool has(const struct tcpkeep_settings *s, uint32_t fields)
@@ -58,41 +59,54 @@ static int write_words(enum tcpkeep_warning warning, const struct tcpkeep_settin
 
 	switch (warning) {
 	case TCPKEEP_WARN_ONE_PROBE:
-		return snprintf(buf, size, "probes=1: a single lost packet kills a healthy connection; "
-					   "use 3 or more");
-	case TCPKEEP_WARN_USER_TIMEOUT_SHORT:
 		return snprintf(buf, size,
-				"user-timeout=%s is not above time+intvl=%s: a single lost packet kills "
-				"a healthy connection, and probes no longer counts; use at least %s",
-				duration_format((uint64_t)s->user_timeout_ms, a),
-				duration_format((uint64_t)first_death_ms(s), b),
-				has(s, TCPKEEP_PROBES) && s->probes > 2 ? "time + intvl x probes"
-									: "time + 3 x intvl");
+				"probes=1: a single lost packet kills a healthy connection; "
+				"use 3 or more");
+	case TCPKEEP_WARN_USER_TIMEOUT_SHORT:
+		return snprintf(
+			buf, size,
+			"user-timeout=%s is not above time+intvl=%s: a single lost packet kills "
+			"a healthy connection, and probes no longer counts; use at least %s",
+			duration_format((uint64_t)s->user_timeout_ms, a),
+			duration_format((uint64_t)first_death_ms(s), b),
+			has(s, TCPKEEP_PROBES) && s->probes > 2 ? "time + intvl x probes"
+								: "time + 3 x intvl");
 	case TCPKEEP_WARN_INTVL_ZERO:
-		return snprintf(buf, size, "intvl=%d: a probe on every tick of the kernel, death within "
-					   "milliseconds; use 1 or more", s->intvl_s);
+		return snprintf(buf, size,
+				"intvl=%d: a probe on every tick of the kernel, death within "
+				"milliseconds; use 1 or more",
+				s->intvl_s);
 	case TCPKEEP_WARN_PROBES_ZERO:
-		return snprintf(buf, size, "probes=%d: kills every idle connection, also healthy ones, "
-					   "without sending a single probe; use 3 or more", s->probes);
+		return snprintf(buf, size,
+				"probes=%d: kills every idle connection, also healthy ones, "
+				"without sending a single probe; use 3 or more",
+				s->probes);
 	case TCPKEEP_WARN_TIME_NEVER:
-		return snprintf(buf, size, s->time_s < 0
-				? "time=%d: never probes; use 1 or more"
-				: "time=%d: probes at once and all the time; use 1 or more", s->time_s);
+		return snprintf(buf, size,
+				s->time_s < 0
+					? "time=%d: never probes; use 1 or more"
+					: "time=%d: probes at once and all the time; use 1 or more",
+				s->time_s);
 	case TCPKEEP_WARN_USER_TIMEOUT_HUGE:
-		return snprintf(buf, size, "user-timeout=%s is very long; a number without a unit is "
-					   "seconds: were milliseconds meant (user-timeout=%dms)?",
+		return snprintf(buf, size,
+				"user-timeout=%s is very long; a number without a unit is "
+				"seconds: were milliseconds meant (user-timeout=%dms)?",
 				duration_format((uint64_t)s->user_timeout_ms, a),
 				s->user_timeout_ms / 1000);
 	case TCPKEEP_WARN_USER_TIMEOUT_OFF:
-		return snprintf(buf, size, "user-timeout with keepalive off does nothing for an idle "
-					   "connection; it only bounds unacknowledged data");
+		return snprintf(buf, size,
+				"user-timeout with keepalive off does nothing for an idle "
+				"connection; it only bounds unacknowledged data");
 	case TCPKEEP_WARN_CHATTY:
-		return snprintf(buf, size, "time=%d: %d probes an hour on every idle connection; few "
-					   "paths need less than time=30", s->time_s,
+		return snprintf(buf, size,
+				"time=%d: %d probes an hour on every idle connection; few "
+				"paths need less than time=30",
+				s->time_s,
 				3600 / MAX(s->time_s, has(s, TCPKEEP_INTVL) ? s->intvl_s : 1));
 	case TCPKEEP_WARN_INTVL_OVER_TIME:
-		return snprintf(buf, size, "intvl=%d is longer than time=%d: after the first probe the "
-					   "next come every intvl; a NAT sees one packet each %d s",
+		return snprintf(buf, size,
+				"intvl=%d is longer than time=%d: after the first probe the "
+				"next come every intvl; a NAT sees one packet each %d s",
 				s->intvl_s, s->time_s, s->intvl_s);
 	}
 	return -EINVAL;

@@ -8,7 +8,7 @@
 /* kernel/time/timer.c: 64 buckets a level, each level 8 times coarser; 9 levels when HZ > 100. */
 #define LVL_SIZE      64
 #define LVL_CLK_SHIFT 3
-#define LVL_MAX	      8
+#define LVL_MAX       8
 
 static unsigned level_of(uint64_t delay)
 {

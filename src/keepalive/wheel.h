@@ -4,5 +4,6 @@
 
 #include <stdint.h>
 
-/* The width of the bucket that a timer of so many ticks goes into: it fires late by 1 to so many. */
+/* The width of the bucket that a timer of so many ticks goes into: it fires late by 1 to so many.
+ */
 uint64_t wheel_bucket(uint64_t delay);

@@ -44,8 +44,8 @@ int lab_route(int netns, const char *to, const char *via, struct tcpkeep_error *
 int lab_sysctl(int netns, const char *path, const char *value, struct tcpkeep_error *error);
 
 /*
- * Loads an nftables ruleset by nft(8), found on PATH and in the sbin directories. Its statements and closing
- * braces end with newlines: nft 1.0 takes no "} }".
+ * Loads an nftables ruleset by nft(8), found on PATH and in the sbin directories. Its statements
+ * and closing braces end with newlines: nft 1.0 takes no "} }".
  */
 int lab_rules(int netns, const char *ruleset, struct tcpkeep_error *error);
 

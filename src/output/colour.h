@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Colour, where it is wanted: on a terminal, without NO_COLOR (https://no-color.org) and not TERM=dumb. */
+/* Colour, where it is wanted: on a terminal, without NO_COLOR (https://no-color.org) and not
+ * TERM=dumb. */
 #pragma once
 
 enum colour {
@@ -11,5 +12,6 @@ enum colour {
 	COLOUR_BOLD,
 };
 
-/* The sequence that starts the colour on stdout, "" when colour is off. Static. COLOUR_NONE ends it. */
+/* The sequence that starts the colour on stdout, "" when colour is off. Static. COLOUR_NONE ends
+ * it. */
 const char *colour(enum colour colour);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A streaming JSON writer: nothing is held but the nesting, so that a million rows take constant memory. One
- * object per line (JSON Lines). Errors stay in the FILE: ferror().
+ * A streaming JSON writer: nothing is held but the nesting, so that a million rows take constant
+ * memory. One object per line (JSON Lines). Errors stay in the FILE: ferror().
  */
 #pragma once
 
@@ -32,5 +32,6 @@ void json_uint(struct json *json, const char *key, uint64_t value);
 void json_bool(struct json *json, const char *key, bool value);
 void json_null(struct json *json, const char *key);
 
-/* Microseconds as seconds with up to three decimals, rounded down ("12.345"); TCPKEEP_NEVER is null. */
+/* Microseconds as seconds with up to three decimals, rounded down ("12.345"); TCPKEEP_NEVER is
+ * null. */
 void json_seconds(struct json *json, const char *key, uint64_t us);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Any text: refused with words, or understood, valid and the same after being written and read again. */
+/* Any text: refused with words, or understood, valid and the same after being written and read
+ * again. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,8 +34,8 @@ static void check(const char *text, enum tcpkeep_scope scope)
 		abort();
 	warnings = tcpkeep_settings_warnings(&settings);
 	for (uint32_t bit = 1; bit && bit <= warnings; bit <<= 1)
-		if (warnings & bit && tcpkeep_warning_format((enum tcpkeep_warning)bit, &settings, words,
-							     sizeof(words)) < 0)
+		if (warnings & bit && tcpkeep_warning_format((enum tcpkeep_warning)bit, &settings,
+							     words, sizeof(words)) < 0)
 			abort();
 }
 

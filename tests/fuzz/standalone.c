@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Runs a fuzz target over files, for compilers without libFuzzer: the corpus stays a regression test. TAP. */
+/* Runs a fuzz target over files, for compilers without libFuzzer: the corpus stays a regression
+ * test. TAP. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdint.h>

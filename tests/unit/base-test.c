@@ -15,9 +15,11 @@ static void durations_are_read(void **state)
 		const char *text;
 		uint64_t ms;
 	} good[] = {
-		{"60", 60000},	{"60s", 60000},	 {"2m", 120000}, {"1h30m", 5400000},
-		{"0", 0},	{"1d", 86400000}, {"500ms", 500},	 {"1m1s1ms", 61001},
-		{"007", 7000},	{"1d1h1m1s1ms", 90061001},
+		{"60", 60000},  {"60s", 60000},
+		{"2m", 120000}, {"1h30m", 5400000},
+		{"0", 0},       {"1d", 86400000},
+		{"500ms", 500}, {"1m1s1ms", 61001},
+		{"007", 7000},  {"1d1h1m1s1ms", 90061001},
 	};
 
 	(void)state;
@@ -25,8 +27,9 @@ static void durations_are_read(void **state)
 		struct duration_error error;
 		uint64_t ms = 1;
 
-		assert_int_equal(duration_parse(good[i].text, strlen(good[i].text), DURATION_MS, &ms,
-						&error), 0);
+		assert_int_equal(duration_parse(good[i].text, strlen(good[i].text), DURATION_MS,
+						&ms, &error),
+				 0);
 		assert_int_equal(ms, good[i].ms);
 	}
 }
@@ -57,8 +60,9 @@ static void bad_durations_are_refused_with_the_place(void **state)
 		struct duration_error error;
 		uint64_t ms = 42;
 
-		assert_int_equal(duration_parse(bad[i].text, strlen(bad[i].text), DURATION_MS, &ms,
-						&error), bad[i].r);
+		assert_int_equal(
+			duration_parse(bad[i].text, strlen(bad[i].text), DURATION_MS, &ms, &error),
+			bad[i].r);
 		assert_int_equal(ms, 42);
 		assert_int_equal(error.offset, bad[i].offset);
 		assert_string_equal(error.reason, bad[i].reason);
@@ -149,8 +153,8 @@ static void only_true_utf8_is_a_character(void **state)
 	(void)state;
 	assert_int_equal(utf8_decode("\xe2\x82\xac", 3, &code), 3);
 	assert_int_equal(code, 0x20ac);
-	assert_int_equal(utf8_decode("\xe2\x82", 2, &code), 0);	    /* cut short */
-	assert_int_equal(utf8_decode("\xc0\xaf", 2, &code), 0);	    /* overlong */
+	assert_int_equal(utf8_decode("\xe2\x82", 2, &code), 0);     /* cut short */
+	assert_int_equal(utf8_decode("\xc0\xaf", 2, &code), 0);     /* overlong */
 	assert_int_equal(utf8_decode("\xed\xa0\x80", 3, &code), 0); /* surrogate */
 	assert_int_equal(utf8_decode("\xf4\x90\x80\x80", 4, &code), 0);
 	assert_int_equal(utf8_decode("\x80", 1, &code), 0);

@@ -34,8 +34,9 @@ static void json_nests_and_separates(void **state)
 	json_begin_object(&json, NULL);
 	json_end_object(&json);
 	fclose(file);
-	assert_string_equal(text, "{\"a\":-1,\"b\":[18446744073709551615,{},[]],\"c\":true,\"d\":null,"
-				  "\"e\":null}\n{}\n");
+	assert_string_equal(text,
+			    "{\"a\":-1,\"b\":[18446744073709551615,{},[]],\"c\":true,\"d\":null,"
+			    "\"e\":null}\n{}\n");
 	free(text);
 }
 
@@ -53,7 +54,8 @@ static void json_is_valid_whatever_the_bytes(void **state)
 	json_string_n(&json, "s", hostile, sizeof(hostile) - 1);
 	json_end_object(&json);
 	fclose(file);
-	assert_string_equal(text, "{\"s\":\"q\\\"b\\\\n\\u000a\\u001b[0m\\ufffd\xc3\xa9\\u007f\\u009b\"}\n");
+	assert_string_equal(
+		text, "{\"s\":\"q\\\"b\\\\n\\u000a\\u001b[0m\\ufffd\xc3\xa9\\u007f\\u009b\"}\n");
 	free(text);
 }
 

@@ -31,8 +31,9 @@ static void the_language_is_understood(void **state)
 		struct tcpkeep_settings settings;
 		struct tcpkeep_error error;
 
-		assert_int_equal(tcpkeep_settings_parse(good[i].text, TCPKEEP_SCOPE_SOCKET, &settings,
-							&error), 0);
+		assert_int_equal(tcpkeep_settings_parse(good[i].text, TCPKEEP_SCOPE_SOCKET,
+							&settings, &error),
+				 0);
 		assert_true(tcpkeep_settings_equal(&settings, &good[i].want));
 	}
 }
@@ -45,26 +46,30 @@ static void bad_texts_are_refused_with_what_where_and_range(void **state)
 		size_t offset;
 		const char *message;
 	} bad[] = {
-		{"", -EINVAL, 0, "no setting is given; write for example time=60 intvl=10 probes=6"},
+		{"", -EINVAL, 0,
+		 "no setting is given; write for example time=60 intvl=10 probes=6"},
 		{"abc", -ENOKEY, 0,
 		 "'abc' is not a setting; the settings are time, intvl, probes, user-timeout, on and off"},
 		{"tiem=1", -ENOKEY, 0, "'tiem' is not a setting; did you mean 'time'?"},
 		{"time", -EINVAL, 0, "time lacks its value; write time=VALUE"},
 		{"time=", -EINVAL, 5, "time: '' is empty; accepted: 1 to 32767 seconds"},
-		{"time=abc", -EINVAL, 5, "time: 'abc' is not a number; accepted: 1 to 32767 seconds"},
+		{"time=abc", -EINVAL, 5,
+		 "time: 'abc' is not a number; accepted: 1 to 32767 seconds"},
 		{"time=12x", -EINVAL, 7,
 		 "time: '12x' has a unit other than d, h, m or s; accepted: 1 to 32767 seconds"},
 		{"time=-1", -EINVAL, 5, "time: '-1' is negative; accepted: 1 to 32767 seconds"},
 		{"time=1e9", -EINVAL, 6,
 		 "time: '1e9' has a unit other than d, h, m or s; accepted: 1 to 32767 seconds"},
 		{"time=0", -ERANGE, 5, "time: 0 is out of range; accepted: 1 to 32767 seconds"},
-		{"time=32768", -ERANGE, 5, "time: 32768 is out of range; accepted: 1 to 32767 seconds"},
+		{"time=32768", -ERANGE, 5,
+		 "time: 32768 is out of range; accepted: 1 to 32767 seconds"},
 		{"time=99999999999999999999", -ERANGE, 5,
 		 "time: '99999999999999999999' is too large a number; accepted: 1 to 32767 seconds"},
 		{"intvl=500ms", -EINVAL, 9,
 		 "intvl: '500ms' is in milliseconds, which only user-timeout takes; accepted: 1 to 32767 "
 		 "seconds"},
-		{"on time=60 probes=0", -ERANGE, 18, "probes: 0 is out of range; accepted: 1 to 127"},
+		{"on time=60 probes=0", -ERANGE, 18,
+		 "probes: 0 is out of range; accepted: 1 to 127"},
 		{"probes=128", -ERANGE, 7, "probes: 128 is out of range; accepted: 1 to 127"},
 		{"probes=3s", -EINVAL, 7, "probes: '3s' is not a whole number; accepted: 1 to 127"},
 		{"probes=-3", -EINVAL, 7, "probes: '-3' is negative; accepted: 1 to 127"},
@@ -79,8 +84,9 @@ static void bad_texts_are_refused_with_what_where_and_range(void **state)
 		struct tcpkeep_settings settings = {.fields = 99};
 		struct tcpkeep_error error;
 
-		assert_int_equal(tcpkeep_settings_parse(bad[i].text, TCPKEEP_SCOPE_SOCKET, &settings,
-							&error), bad[i].r);
+		assert_int_equal(tcpkeep_settings_parse(bad[i].text, TCPKEEP_SCOPE_SOCKET,
+							&settings, &error),
+				 bad[i].r);
 		assert_string_equal(error.message, bad[i].message);
 		assert_int_equal(error.offset, bad[i].offset);
 		assert_int_equal(settings.fields, 99);
@@ -93,12 +99,14 @@ static void the_sysctls_have_their_own_ranges(void **state)
 	struct tcpkeep_error error;
 
 	(void)state;
-	assert_int_equal(tcpkeep_settings_parse("time=10d probes=255", TCPKEEP_SCOPE_SYSCTL, &settings,
-						&error), 0);
+	assert_int_equal(tcpkeep_settings_parse("time=10d probes=255", TCPKEEP_SCOPE_SYSCTL,
+						&settings, &error),
+			 0);
 	assert_int_equal(settings.time_s, 864000);
 	assert_int_equal(tcpkeep_settings_parse("time=0", TCPKEEP_SCOPE_SYSCTL, &settings, &error),
 			 -ERANGE);
-	assert_int_equal(tcpkeep_settings_parse("on", TCPKEEP_SCOPE_SYSCTL, &settings, &error), -EINVAL);
+	assert_int_equal(tcpkeep_settings_parse("on", TCPKEEP_SCOPE_SYSCTL, &settings, &error),
+			 -EINVAL);
 	assert_int_equal(
 		tcpkeep_settings_parse("user-timeout=1m", TCPKEEP_SCOPE_SYSCTL, &settings, &error),
 		-EINVAL);
@@ -113,7 +121,8 @@ static void hostile_texts_are_shown_escaped(void **state)
 
 	(void)state;
 	assert_int_equal(
-		tcpkeep_settings_parse("\033[2Jx", TCPKEEP_SCOPE_SOCKET, &settings, &error), -ENOKEY);
+		tcpkeep_settings_parse("\033[2Jx", TCPKEEP_SCOPE_SOCKET, &settings, &error),
+		-ENOKEY);
 	assert_null(strchr(error.message, '\033'));
 }
 
@@ -136,7 +145,8 @@ static void format_and_parse_are_inverse(void **state)
 		assert_int_equal(tcpkeep_settings_format(&settings, text, sizeof(text)),
 				 strlen(texts[i]));
 		assert_string_equal(text, texts[i]);
-		assert_int_equal(tcpkeep_settings_format(&settings, text, strlen(texts[i])), -ENOBUFS);
+		assert_int_equal(tcpkeep_settings_format(&settings, text, strlen(texts[i])),
+				 -ENOBUFS);
 	}
 }
 
@@ -158,11 +168,13 @@ static void validate_knows_both_scopes(void **state)
 
 	(void)state;
 	assert_int_equal(tcpkeep_settings_validate(&settings, TCPKEEP_SCOPE_SOCKET, &error), 0);
-	assert_int_equal(tcpkeep_settings_validate(&settings, TCPKEEP_SCOPE_SYSCTL, &error), -EINVAL);
+	assert_int_equal(tcpkeep_settings_validate(&settings, TCPKEEP_SCOPE_SYSCTL, &error),
+			 -EINVAL);
 	settings.fields = TCPKEEP_THREE;
 	settings.time_s = 100000;
 	assert_int_equal(tcpkeep_settings_validate(&settings, TCPKEEP_SCOPE_SYSCTL, &error), 0);
-	assert_int_equal(tcpkeep_settings_validate(&settings, TCPKEEP_SCOPE_SOCKET, &error), -ERANGE);
+	assert_int_equal(tcpkeep_settings_validate(&settings, TCPKEEP_SCOPE_SOCKET, &error),
+			 -ERANGE);
 	assert_string_equal(error.message,
 			    "time: 100000 is out of range; accepted: 1 to 32767 seconds");
 	settings.fields = 1U << 31;
@@ -194,8 +206,9 @@ static void dangers_are_told(void **state)
 	assert_int_equal(warnings_of("off probes=1"), 0);
 	assert_int_equal(warnings_of("time=9"), TCPKEEP_WARN_CHATTY);
 	assert_int_equal(warnings_of("time=60 intvl=75"), TCPKEEP_WARN_INTVL_OVER_TIME);
-	assert_int_equal(tcpkeep_settings_warnings(&sysctls),
-			 TCPKEEP_WARN_TIME_NEVER | TCPKEEP_WARN_INTVL_ZERO | TCPKEEP_WARN_PROBES_ZERO);
+	assert_int_equal(tcpkeep_settings_warnings(&sysctls), TCPKEEP_WARN_TIME_NEVER |
+								      TCPKEEP_WARN_INTVL_ZERO |
+								      TCPKEEP_WARN_PROBES_ZERO);
 }
 
 static void every_warning_has_words(void **state)
@@ -205,14 +218,17 @@ static void every_warning_has_words(void **state)
 
 	(void)state;
 	for (uint32_t bit = 1; bit <= TCPKEEP_WARN_INTVL_OVER_TIME; bit <<= 1) {
-		int n = tcpkeep_warning_format((enum tcpkeep_warning)bit, &settings, text, sizeof(text));
+		int n = tcpkeep_warning_format((enum tcpkeep_warning)bit, &settings, text,
+					       sizeof(text));
 
 		assert_in_range(n, 20, sizeof(text) - 1);
-		assert_int_equal(tcpkeep_warning_format((enum tcpkeep_warning)bit, &settings, text, 5),
-				 -ENOBUFS);
+		assert_int_equal(
+			tcpkeep_warning_format((enum tcpkeep_warning)bit, &settings, text, 5),
+			-ENOBUFS);
 	}
-	assert_int_equal(tcpkeep_warning_format((enum tcpkeep_warning)(1U << 30), &settings, text, 256),
-			 -EINVAL);
+	assert_int_equal(
+		tcpkeep_warning_format((enum tcpkeep_warning)(1U << 30), &settings, text, 256),
+		-EINVAL);
 }
 
 int main(void)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The model against numbers that were measured on Linux 6.18 (HZ=250); tests/net holds it against the kernel that
- * runs. */
+/* The model against numbers that were measured on Linux 6.18 (HZ=250); tests/net holds it against
+ * the kernel that runs. */
 #include <errno.h>
 #include <tcpkeep.h>
 
 #include "base/macro.h"
 #include "unit.h"
 
-#define S(seconds) ((uint64_t)((seconds) * 1000000.0))
+#define S(seconds) ((uint64_t)((seconds)*1000000.0))
 
 static const struct tcpkeep_kernel hz250 = TCPKEEP_KERNEL_DEFAULT;
 
@@ -15,7 +15,8 @@ static struct tcpkeep_situation situation(const char *settings)
 {
 	struct tcpkeep_situation s = {.wheel = TCPKEEP_WHEEL_EARLIEST};
 
-	assert_int_equal(tcpkeep_settings_parse(settings, TCPKEEP_SCOPE_SOCKET, &s.settings, NULL), 0);
+	assert_int_equal(tcpkeep_settings_parse(settings, TCPKEEP_SCOPE_SOCKET, &s.settings, NULL),
+			 0);
 	return s;
 }
 
@@ -160,8 +161,8 @@ static void a_peer_that_returns_is_forgiven(void **state)
 	struct tcpkeep_timeline timeline;
 	struct tcpkeep_event event;
 	static const enum tcpkeep_event_kind want[] = {
-		TCPKEEP_EVENT_PROBE, TCPKEEP_EVENT_PROBE, TCPKEEP_EVENT_PROBE, TCPKEEP_EVENT_ANSWER,
-		TCPKEEP_EVENT_PROBE, TCPKEEP_EVENT_ANSWER,
+		TCPKEEP_EVENT_PROBE,  TCPKEEP_EVENT_PROBE, TCPKEEP_EVENT_PROBE,
+		TCPKEEP_EVENT_ANSWER, TCPKEEP_EVENT_PROBE, TCPKEEP_EVENT_ANSWER,
 	};
 
 	(void)state;
@@ -320,7 +321,7 @@ static void no_exact_run_is_worse_than_the_worst_case(void **state)
 			s.wheel = TCPKEEP_WHEEL_EXACT;
 			assert_int_equal(tcpkeep_detection(&s.settings, &hz250, &d), 0);
 			for (s.start_jiffies = 0; s.start_jiffies < 70000; s.start_jiffies += 61) {
-				uint64_t worst_us = c == 0	 ? d.idle_us
+				uint64_t worst_us = c == 0   ? d.idle_us
 						    : c == 1 ? d.in_flight_us
 							     : d.zero_window_us;
 

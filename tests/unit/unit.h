@@ -10,4 +10,5 @@
 #include <cmocka.h>
 
 #define run_unit_tests(name, tests)                                                                \
-	(cmocka_set_message_output(CM_OUTPUT_TAP), cmocka_run_group_tests_name(name, tests, NULL, NULL))
+	(cmocka_set_message_output(CM_OUTPUT_TAP),                                                 \
+	 cmocka_run_group_tests_name(name, tests, NULL, NULL))
