@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the kernel does to a connection, as a pure function: net/ipv4/tcp_timer.c with the clock taken out.
- * Two timers run at most, as in the kernel: the keepalive timer (sk_timer) and the transmit timer, which
- * retransmits data in flight or probes a zero window. All times inside are ticks from the start.
+ * What the kernel does to a connection, as a pure function: net/ipv4/tcp_timer.c with the clock
+ * taken out. Two timers run at most, as in the kernel: the keepalive timer (sk_timer) and the
+ * transmit timer, which retransmits data in flight or probes a zero window. All times inside are
+ * ticks from the start.
  */
 #include <errno.h>
 #include <string.h>
@@ -14,11 +15,11 @@
 #define NONE UINT64_MAX
 
 /* include/net/tcp.h */
-#define RTO_MIN_MS	   200 /* TCP_RTO_MIN */
+#define RTO_MIN_MS         200 /* TCP_RTO_MIN */
 #define PROBE0_BACKOFF_MAX 10  /* ilog2(TCP_RTO_MAX / TCP_RTO_MIN) + 1 */
 #define TIMEOUT_MIN_TICKS  2   /* TCP_TIMEOUT_MIN */
-#define TIMEWAIT_LEN_S	   60  /* TCP_TIMEWAIT_LEN */
-#define ORPHAN_RETRIES	   8   /* tcp_orphan_retries(): what 0 means */
+#define TIMEWAIT_LEN_S     60  /* TCP_TIMEWAIT_LEN */
+#define ORPHAN_RETRIES     8   /* tcp_orphan_retries(): what 0 means */
 
 struct state {
 	struct tcpkeep_situation situation;
@@ -31,14 +32,15 @@ struct state {
 
 	uint64_t now;
 	uint64_t keepalive_fires, transmit_fires, answer_at, reset_at;
-	int64_t heard;	    /* negative: before the start */
-	int probes_out;	    /* keepalive or zero window probes, unanswered: icsk_probes_out */
-	unsigned sent;	    /* of what events count */
-	unsigned backoff;   /* zero window: icsk_backoff */
-	uint64_t rto;	    /* in flight: icsk_rto */
-	uint64_t began;	    /* first retransmission (retrans_stamp) or window probe (icsk_probes_tstamp) */
-	bool outstanding;   /* in flight or zero window: keepalive holds its tongue */
-	bool armed_before;  /* a timer has fired: what follows starts on a tick */
+	int64_t heard;    /* negative: before the start */
+	int probes_out;   /* keepalive or zero window probes, unanswered: icsk_probes_out */
+	unsigned sent;    /* of what events count */
+	unsigned backoff; /* zero window: icsk_backoff */
+	uint64_t rto;     /* in flight: icsk_rto */
+	uint64_t began; /* first retransmission (retrans_stamp) or window probe (icsk_probes_tstamp)
+			 */
+	bool outstanding;  /* in flight or zero window: keepalive holds its tongue */
+	bool armed_before; /* a timer has fired: what follows starts on a tick */
 	bool ended;
 } __attribute__((__may_alias__)); /* it lives in the caller's opaque_ words */
 
@@ -67,7 +69,8 @@ static uint64_t arm(const struct state *s, uint64_t delay)
 	case TCPKEEP_WHEEL_EXACT:
 		return s->now + tcpkeep_wheel_delay(s->situation.start_jiffies + s->now, delay);
 	case TCPKEEP_WHEEL_EARLIEST:
-		/* The first start is anywhere in a tick, so it can be nearly a tick early for us. */
+		/* The first start is anywhere in a tick, so it can be nearly a tick early for us.
+		 */
 		return s->now + delay + s->armed_before;
 	case TCPKEEP_WHEEL_LATEST:
 		break;
@@ -75,7 +78,8 @@ static uint64_t arm(const struct state *s, uint64_t delay)
 	return s->now + tcpkeep_wheel_latest(delay);
 }
 
-/* A timer whose remaining time was read: it lies in the bucket of the delay that it was started with. */
+/* A timer whose remaining time was read: it lies in the bucket of the delay that it was started
+ * with. */
 static uint64_t armed_already(const struct state *s, uint64_t remaining, uint64_t started_with)
 {
 	uint64_t bucket = wheel_bucket(started_with);
@@ -162,7 +166,8 @@ static bool keepalive_fire(struct state *s, struct tcpkeep_event *ret)
 	}
 	s->probes_out++;
 	s->sent++;
-	/* A negative interval is a huge one in the kernel's unsigned arithmetic: the end of probing. */
+	/* A negative interval is a huge one in the kernel's unsigned arithmetic: the end of
+	 * probing. */
 	if (s->intvl >= 0)
 		s->keepalive_fires = arm(s, (uint64_t)s->intvl);
 	peer_hears(s);
@@ -192,6 +197,15 @@ static uint64_t model_timeout(const struct state *s, unsigned boundary)
 	return ((2ULL << linear) - 1) * base + (boundary - linear) * s->rto_max;
 }
 
+/* tcp_write_err(): an orphan has nobody to be told. */
+static void give_up(struct state *s, struct tcpkeep_event *ret)
+{
+	if (s->situation.orphan)
+		end(s, TCPKEEP_EVENT_FREED, 0, ret);
+	else
+		end(s, TCPKEEP_EVENT_DEATH, ETIMEDOUT, ret);
+}
+
 static bool retransmits_timed_out(const struct state *s)
 {
 	uint64_t limit = s->user_timeout ? s->user_timeout : model_timeout(s, retries(s));
@@ -215,7 +229,7 @@ static void retransmit_fire(struct state *s, struct tcpkeep_event *ret)
 {
 	s->transmit_fires = NONE;
 	if (retransmits_timed_out(s)) {
-		end(s, TCPKEEP_EVENT_DEATH, ETIMEDOUT, ret);
+		give_up(s, ret);
 		return;
 	}
 	if (s->sent == 0)
@@ -242,11 +256,12 @@ static uint64_t window_probe_delay(const struct state *s)
 
 static void window_probe_fire(struct state *s, struct tcpkeep_event *ret)
 {
-	bool timed_out = s->user_timeout && s->began != NONE && s->now - s->began >= s->user_timeout;
+	bool timed_out =
+		s->user_timeout && s->began != NONE && s->now - s->began >= s->user_timeout;
 
 	s->transmit_fires = NONE;
 	if (timed_out || s->probes_out >= (int)retries(s)) {
-		end(s, TCPKEEP_EVENT_DEATH, ETIMEDOUT, ret);
+		give_up(s, ret);
 		return;
 	}
 	if (s->began == NONE)
@@ -307,8 +322,8 @@ static void start_keepalive(struct state *s)
 	if (s->situation.timer_known) {
 		uint64_t started_with = s->probes_out > 0 ? (uint64_t)MAX(s->intvl, 0) : time;
 
-		s->keepalive_fires = armed_already(
-			s, us_to_ticks(s, s->situation.timer_us), started_with);
+		s->keepalive_fires =
+			armed_already(s, us_to_ticks(s, s->situation.timer_us), started_with);
 	} else {
 		s->keepalive_fires = arm(s, time > silence(s) ? time - silence(s) : 0);
 	}

@@ -119,10 +119,14 @@ static _Noreturn void give_up(const struct plan *plan, const char *what, int err
 	_exit(n == sizeof(failure) ? 127 : 126);
 }
 
-static _Noreturn void become(const struct plan *plan)
+static _Noreturn void become(struct plan *plan)
 {
 	int r;
 
+	/* With the caller's stdio closed, the pipe may lie where stdio goes. */
+	plan->report = fcntl(plan->report, F_DUPFD_CLOEXEC, 3);
+	if (plan->report < 0)
+		_exit(127);
 	reset_signals();
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		give_up(plan, "PR_SET_PDEATHSIG", errno);

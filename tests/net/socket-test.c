@@ -46,7 +46,8 @@ static void connection_close(struct connection *c)
 static struct connection connection_make(int family, int protocol)
 {
 	struct sockaddr_storage address = {.ss_family = (sa_family_t)family};
-	socklen_t len = family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+	socklen_t len =
+		family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
 	struct connection c;
 
 	if (family == AF_INET)
@@ -99,8 +100,10 @@ static void settings_hold_on_every_kind_of_tcp_socket(void **state)
 	static const struct {
 		int family, protocol;
 	} kinds[] = {
-		{AF_INET, IPPROTO_TCP}, {AF_INET6, IPPROTO_TCP},
-		{AF_INET, IPPROTO_MPTCP}, {AF_INET6, IPPROTO_MPTCP},
+		{AF_INET, IPPROTO_TCP},
+		{AF_INET6, IPPROTO_TCP},
+		{AF_INET, IPPROTO_MPTCP},
+		{AF_INET6, IPPROTO_MPTCP},
 	};
 
 	(void)state;
@@ -178,9 +181,9 @@ static void what_is_not_tcp_is_refused_and_untouched(void **state)
 	static const struct {
 		int family, type, protocol;
 	} kinds[] = {
-		{AF_INET, SOCK_DGRAM, 0},	    {AF_UNIX, SOCK_STREAM, 0},
-		{AF_INET, SOCK_RAW, IPPROTO_TCP},   {AF_INET6, SOCK_RAW, IPPROTO_TCP},
-		{AF_NETLINK, SOCK_RAW, 6},	    {AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE},
+		{AF_INET, SOCK_DGRAM, 0},         {AF_UNIX, SOCK_STREAM, 0},
+		{AF_INET, SOCK_RAW, IPPROTO_TCP}, {AF_INET6, SOCK_RAW, IPPROTO_TCP},
+		{AF_NETLINK, SOCK_RAW, 6},        {AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE},
 	};
 	_cleanup_close_ int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	struct tcpkeep_effective effective;
@@ -214,7 +217,8 @@ static void bad_settings_are_refused_before_the_first_write(void **state)
 	assert_holds(fd, &untouched);
 }
 
-/* Before its first subflow an MPTCP socket takes what it will drop: the library validates itself. */
+/* Before its first subflow an MPTCP socket takes what it will drop: the library validates itself.
+ */
 static void mptcp_refuses_the_user_timeout_whole(void **state)
 {
 	_cleanup_close_ int fd = lab_socket(netns, AF_INET, SOCK_STREAM, IPPROTO_MPTCP);
@@ -239,10 +243,10 @@ static void forbid_keepcnt(void)
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_setsockopt, 0, 5),
 		/* The low half of the argument: first on little, second on big endian. */
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1]) +
-			 (__BYTE_ORDER == __BIG_ENDIAN ? 4 : 0)),
+							   (__BYTE_ORDER == __BIG_ENDIAN ? 4 : 0)),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_TCP, 0, 3),
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2]) +
-			 (__BYTE_ORDER == __BIG_ENDIAN ? 4 : 0)),
+							   (__BYTE_ORDER == __BIG_ENDIAN ? 4 : 0)),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, TCP_KEEPCNT, 0, 1),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
@@ -254,7 +258,8 @@ static void forbid_keepcnt(void)
 		_exit(99);
 }
 
-/* The process that the filter is in cannot be let go on with the tests: a child tells by its exit status. */
+/* The process that the filter is in cannot be let go on with the tests: a child tells by its exit
+ * status. */
 static int apply_without_keepcnt(int fd)
 {
 	struct tcpkeep_applied applied;
@@ -347,7 +352,8 @@ static void a_long_idle_socket_is_not_probed_unless_asked(void **state)
 	assert_holds(c.client, &after);
 	let_idle_ms(300);
 	assert_int_equal(probes_sent(), sent);
-	assert_int_equal(tcpkeep_socket_apply(c.accepted, &after, TCPKEEP_APPLY_PROBE_NOW, NULL), 1);
+	assert_int_equal(tcpkeep_socket_apply(c.accepted, &after, TCPKEEP_APPLY_PROBE_NOW, NULL),
+			 1);
 	let_idle_ms(300);
 	assert_int_equal(probes_sent(), sent + 1);
 	connection_close(&c);
