@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/macro.h"
 #include "procfs.h"
+#include "visit.h"
 
 #define NS_PER_S 1000000000
 
@@ -79,7 +80,7 @@ EXPORT int tcpkeep_kernel_read(int netns, struct tcpkeep_kernel *ret)
 	unsigned hz = read_hz();
 
 	/* A namespace that cannot be entered leaves all of them missing. */
-	procfs_in_netns(netns, read_inside, &reading, NULL);
+	netns_visit(netns, read_inside, &reading, NULL);
 	if (hz > 0)
 		reading.kernel.hz = hz;
 	*ret = reading.kernel;

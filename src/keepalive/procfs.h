@@ -10,15 +10,6 @@
 #include <tcpkeep.h>
 
 /*
- * Runs fn inside the namespace and returns its result: in the caller's thread for TCPKEEP_NETNS_OWN
- * and for a descriptor of the namespace that the caller is in, otherwise in a short-lived thread.
- * Signals stay blocked meanwhile. -EPERM and others, with words, when the namespace cannot be
- * entered.
- */
-int procfs_in_netns(int netns, int (*fn)(void *userdata), void *userdata,
-		    struct tcpkeep_error *ret_error);
-
-/*
  * Opens /proc/sys/net/ipv4/NAME, as the calling thread's namespace has it: O_RDONLY or O_RDWR.
  * Never another file that happens to lie there. On failure the words say what is missing and what
  * to do.

@@ -11,6 +11,7 @@
 #include "base/macro.h"
 #include "error.h"
 #include "procfs.h"
+#include "visit.h"
 
 static const struct variable {
 	const char *name; /* below net.ipv4 */
@@ -111,7 +112,7 @@ EXPORT int tcpkeep_sysctls_read(int netns, struct tcpkeep_sysctls *ret,
 {
 	struct reading reading = {ret, ret_error};
 
-	return procfs_in_netns(netns, read_inside, &reading, ret_error);
+	return netns_visit(netns, read_inside, &reading, ret_error);
 }
 
 /* ------------------------------------------------------------------------------- writing */
@@ -261,7 +262,7 @@ EXPORT int tcpkeep_sysctls_write(int netns, const struct tcpkeep_settings *setti
 		return r;
 	if (settings->fields == 0)
 		return error_set(ret_error, -EINVAL, "no setting is given: time, intvl or probes");
-	r = procfs_in_netns(netns, write_inside, &w, ret_error);
+	r = netns_visit(netns, write_inside, &w, ret_error);
 	close_all(&w.fds);
 	if (r == 0 && ret_before)
 		*ret_before = w.before;

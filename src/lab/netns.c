@@ -1,13 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Network namespaces, entered by short-lived threads only: the caller's thread never leaves its
- * own, so that no early return can leave it in the wrong one.
- */
+/* New network namespaces, and what is made inside of them. */
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -15,48 +9,12 @@
 
 #include "base/cleanup.h"
 #include "keepalive/error.h"
+#include "keepalive/visit.h"
 #include "lab.h"
-
-struct call {
-	int netns; /* -1: a new one */
-	int (*fn)(void *userdata);
-	void *userdata;
-	int result;
-};
-
-static void *call_thread(void *userdata)
-{
-	struct call *call = userdata;
-
-	if (call->netns >= 0 ? setns(call->netns, CLONE_NEWNET) < 0 : unshare(CLONE_NEWNET) < 0)
-		call->result = -errno;
-	else
-		call->result = call->fn(call->userdata);
-	return NULL;
-}
-
-static int call_in_thread(struct call *call)
-{
-	sigset_t all, before;
-	pthread_t thread;
-	int r;
-
-	/* The program's signals are for its own threads. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	r = pthread_create(&thread, NULL, call_thread, call);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (r > 0)
-		return -r;
-	r = pthread_join(thread, NULL);
-	return r > 0 ? -r : call->result;
-}
 
 int lab_in_netns(int netns, int (*fn)(void *userdata), void *userdata)
 {
-	if (netns < 0)
-		return -EBADF;
-	return call_in_thread(&(struct call){.netns = netns, .fn = fn, .userdata = userdata});
+	return netns < 0 ? -EBADF : netns_visit(netns, fn, userdata, NULL);
 }
 
 /* ---------------------------------------------------------------------------------- a new one */
@@ -92,7 +50,7 @@ int lab_netns_new(struct tcpkeep_error *error)
 {
 	int fd = -1, r;
 
-	r = call_in_thread(&(struct call){.netns = -1, .fn = furnish, .userdata = &fd});
+	r = netns_visit(NETNS_NEW, furnish, &fd, NULL);
 	if (r == -ENOSPC)
 		return error_set(
 			error, r,
