@@ -402,7 +402,7 @@ struct tcpkeep_event {
 	enum tcpkeep_event_kind kind;
 	uint64_t at_us; /* from the start */
 	unsigned count; /* probes or retransmissions so far, this one included */
-	int error;      /* the errno that the program gets: TCPKEEP_EVENT_DEATH, _RESET */
+	int error;      /* what the program gets: DEATH, RESET (in CLOSE_WAIT EPIPE) */
 };
 
 /* The model's state, on the caller's stack. Nothing in it is for the caller. */
