@@ -15,6 +15,7 @@
 #include <tcpkeep.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/escape.h"
 #include "base/macro.h"
@@ -188,19 +189,6 @@ static void survey_clear(struct survey *s)
 	free(s->names);
 }
 
-static void *grow(void *array, size_t used, size_t *room, size_t size)
-{
-	size_t wanted = *room ? *room * 2 : 64;
-	void *grown;
-
-	if (used < *room)
-		return array;
-	grown = reallocarray(array, wanted, size);
-	if (grown)
-		*room = wanted;
-	return grown;
-}
-
 static int compare_holders(const void *a, const void *b)
 {
 	const struct holder *x = a, *y = b;
@@ -241,7 +229,7 @@ static int survey_processes(struct survey *s)
 				s->hidden++;
 			continue;
 		}
-		grown = grow(s->holders, s->n_holders, &s->room_holders, sizeof(*grown));
+		grown = array_grow(s->holders, s->n_holders, &s->room_holders, sizeof(*grown));
 		if (!grown)
 			return -ENOMEM;
 		s->holders = grown;
@@ -266,7 +254,7 @@ static int survey_names(struct survey *s)
 		fd = open_netns_at(dirfd(dir), entry->d_name);
 		if (fd < 0 || fstat(fd, &st) < 0)
 			continue;
-		grown = grow(s->names, s->n_names, &s->room_names, sizeof(*grown));
+		grown = array_grow(s->names, s->n_names, &s->room_names, sizeof(*grown));
 		if (!grown)
 			return -ENOMEM;
 		s->names = grown;

@@ -11,6 +11,7 @@
 #include <tcpkeep.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/escape.h"
 #include "base/macro.h"
@@ -60,19 +61,6 @@ static void boot_clear(struct boot *b)
 	}
 	free(b->statements);
 	free(b->files);
-}
-
-static void *grow(void *array, size_t used, size_t *room, size_t size)
-{
-	size_t wanted = *room ? *room * 2 : 16;
-	void *grown;
-
-	if (used < *room)
-		return array;
-	grown = reallocarray(array, wanted, size);
-	if (grown)
-		*room = wanted;
-	return grown;
 }
 
 /* ------------------------------------------------------------------------------- the files */
@@ -126,7 +114,7 @@ static int list_directory(struct boot *b, const char *root, size_t rank,
 
 		if (!is_conf(entry->d_name))
 			continue;
-		grown = grow(b->files, b->n_files, &b->room_files, sizeof(*grown));
+		grown = array_grow(b->files, b->n_files, &b->room_files, sizeof(*grown));
 		if (!grown)
 			return error_set(ret_error, -ENOMEM, "out of memory");
 		b->files = grown;
@@ -167,7 +155,7 @@ static int add_statement(struct boot *b, size_t file, const struct sysctl_conf_l
 {
 	struct statement *grown, *s;
 
-	grown = grow(b->statements, b->n_statements, &b->room_statements, sizeof(*grown));
+	grown = array_grow(b->statements, b->n_statements, &b->room_statements, sizeof(*grown));
 	if (!grown)
 		return -ENOMEM;
 	b->statements = grown;
