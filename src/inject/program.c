@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: MIT */
+#include "program.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "elf.h"
+
+/* fs/binfmt_script.c and include/uapi/linux/binfmts.h: the part of a first line that the kernel
+ * reads. */
+#define SCRIPT_LINE_MAX 256
+/* exec_binprm() in fs/exec.c: a script whose interpreter is a script, and so on. */
+#define SCRIPT_DEPTH_MAX 5
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+/* ------------------------------------------------------------------------------ finding it */
+
+/* As execvp(): an error that a later directory does not mend is remembered. 0 or -errno. */
+static int try_path(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return -errno;
+	if (S_ISDIR(st.st_mode))
+		return -EACCES;
+	/* The effective user counts, as for execve(). */
+	return faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0 ? -errno : 0;
+}
+
+static int find_on_path(const char *name, char ret[PATH_MAX])
+{
+	const char *path = getenv("PATH");
+	bool denied = false;
+
+	for (const char *at = path ? path : "/bin:/usr/bin"; at; at = strchr(at, ':')) {
+		char candidate[PATH_MAX];
+		size_t len;
+		int n, r;
+
+		at += *at == ':' && at != path;
+		len = strcspn(at, ":");
+		n = snprintf(candidate, sizeof(candidate), "%.*s%s%s", (int)len, at, len ? "/" : "",
+			     name);
+		at += len;
+		if (n < 0 || (size_t)n >= sizeof(candidate)) {
+			if (*at == '\0')
+				break;
+			continue;
+		}
+		r = try_path(candidate);
+		if (r == 0) {
+			memcpy(ret, candidate, (size_t)n + 1);
+			return 0;
+		}
+		denied |= r == -EACCES;
+		if (*at == '\0')
+			break;
+	}
+	return denied ? -EACCES : -ENOENT;
+}
+
+static int find(const char *name, char ret[PATH_MAX])
+{
+	size_t len = strlen(name);
+	int r;
+
+	if (len == 0)
+		return -ENOENT;
+	if (!strchr(name, '/'))
+		return find_on_path(name, ret);
+	if (len >= PATH_MAX)
+		return -ENAMETOOLONG;
+	r = try_path(name);
+	if (r == 0)
+		memcpy(ret, name, len + 1);
+	return r;
+}
+
+/* ------------------------------------------------------------------------------ judging it */
+
+/* Would the kernel start the file with AT_SECURE? security/commoncap.c cap_bprm_creds_from_file().
+ */
+static bool gains_privileges(const char *path)
+{
+	struct statvfs fs;
+	struct stat st;
+	char caps[64];
+
+	if (stat(path, &st) < 0 || statvfs(path, &fs) < 0)
+		return false;
+	if (fs.f_flag & ST_NOSUID || prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1)
+		return false;
+	if (st.st_mode & S_ISUID && st.st_uid != getuid())
+		return true;
+	if ((st.st_mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP) && st.st_gid != getgid())
+		return true;
+	return getuid() != 0 && getxattr(path, "security.capability", caps, sizeof(caps)) > 0;
+}
+
+static bool read_file(void *userdata, uint64_t offset, void *buf, size_t size)
+{
+	if (offset > INT64_MAX)
+		return false;
+	return pread(*(const int *)userdata, buf, size, (off_t)offset) == (ssize_t)size;
+}
+
+/* The one that started tcpkeep itself: the preload library was built with it. */
+static int own_elf(struct elf *ret)
+{
+	_cleanup_close_ int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : elf_parse(read_file, &fd, ret);
+}
+
+static bool same_file(const char *a, const char *b)
+{
+	struct stat st_a, st_b;
+
+	return stat(a, &st_a) == 0 && stat(b, &st_b) == 0 && st_a.st_dev == st_b.st_dev &&
+	       st_a.st_ino == st_b.st_ino;
+}
+
+static enum program_verdict judge_elf(const struct elf *elf, struct program *program)
+{
+	static struct elf own; /* PATH_MAX is much for a stack */
+
+	if (own_elf(&own) < 0)
+		return PROGRAM_FITS;
+	if (elf->class != own.class || elf->machine != own.machine || elf->data != own.data)
+		return PROGRAM_OTHER_MACHINE;
+	if (elf->go)
+		return PROGRAM_GO;
+	if (elf->interp[0] == '\0') {
+		/* The loader itself, run as a program, does read LD_PRELOAD. */
+		return same_file(program->path, own.interp) ? PROGRAM_FITS : PROGRAM_STATIC;
+	}
+	/* Two installations of one C library (a Nix store, a Snap) differ in the directory alone.
+	 */
+	if (own.interp[0] && strcmp(base_name(elf->interp), base_name(own.interp)) != 0) {
+		snprintf(program->detail, sizeof(program->detail), "%s", elf->interp);
+		return PROGRAM_OTHER_LIBC;
+	}
+	return PROGRAM_FITS;
+}
+
+/* --------------------------------------------------------------------------- interpreters */
+
+/* What a "#!" line names: an interpreter and at most one argument. False: not such a line. */
+struct script {
+	char line[SCRIPT_LINE_MAX + 1];
+	char *interpreter;
+	char *argument; /* NULL: none */
+};
+
+static bool read_script(int fd, struct script *ret)
+{
+	ssize_t n = pread(fd, ret->line, SCRIPT_LINE_MAX, 0);
+	char *end;
+
+	if (n < 3 || memcmp(ret->line, "#!", 2) != 0)
+		return false;
+	ret->line[n] = '\0';
+	end = ret->line + strcspn(ret->line, "\n");
+	while (end > ret->line + 2 && (end[-1] == ' ' || end[-1] == '\t'))
+		end--;
+	*end = '\0';
+	ret->interpreter = ret->line + 2 + strspn(ret->line + 2, " \t");
+	ret->argument = ret->interpreter + strcspn(ret->interpreter, " \t");
+	if (*ret->argument) {
+		*ret->argument++ = '\0';
+		ret->argument += strspn(ret->argument, " \t");
+	} else {
+		ret->argument = NULL;
+	}
+	return *ret->interpreter != '\0';
+}
+
+/* The program in "-S NAME=value prog arg" of a "#!/usr/bin/env" line. Cuts the text. NULL: cannot
+ * tell. */
+static const char *behind_env(char *argument)
+{
+	char *rest = NULL;
+
+	if (!argument)
+		return NULL;
+	if (strncmp(argument, "-S", 2) == 0)
+		argument += 2;
+	else if (strncmp(argument, "--split-string=", 15) == 0)
+		argument += 15;
+	for (char *word = strtok_r(argument, " \t", &rest); word;
+	     word = strtok_r(NULL, " \t", &rest))
+		if (word[0] == '-' || strpbrk(word, "\"'\\$"))
+			return NULL;
+		else if (!strchr(word, '='))
+			return word;
+	return NULL;
+}
+
+/* The same on a command line: env NAME=value prog. Its options change too much to guess. */
+static char *const *skip_env(char *const argv[])
+{
+	while (argv[0] && argv[1] && strcmp(base_name(argv[0]), "env") == 0) {
+		char *const *at = argv + 1;
+
+		while (*at && strchr(*at, '=') && (*at)[0] != '-')
+			at++;
+		if (!*at || (*at)[0] == '-')
+			break;
+		argv = at;
+	}
+	return argv;
+}
+
+static enum program_verdict fail(struct program *program, int r)
+{
+	program->error = -r;
+	return r == -ENOENT || r == -ENOTDIR ? PROGRAM_NOT_FOUND : PROGRAM_NOT_EXECUTABLE;
+}
+
+static enum program_verdict judge(struct program *program, unsigned depth)
+{
+	_cleanup_close_ int fd = open(program->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	static struct elf elf;
+	struct script script;
+	const char *next = NULL;
+	int r;
+
+	/* It may be executed and not read: then the kernel knows more than we do. */
+	if (fd < 0)
+		return gains_privileges(program->path) ? PROGRAM_PRIVILEGED : PROGRAM_FITS;
+	if (read_script(fd, &script)) {
+		if (depth >= SCRIPT_DEPTH_MAX)
+			return fail(program, -ELOOP);
+		/* The kernel ignores the privileges of a script: only its interpreter's count. */
+		if (strcmp(base_name(script.interpreter), "env") == 0)
+			next = behind_env(script.argument);
+		if (!next)
+			next = script.interpreter;
+	} else if (gains_privileges(program->path)) {
+		return PROGRAM_PRIVILEGED;
+	} else if (elf_parse(read_file, &fd, &elf) == 0) {
+		return judge_elf(&elf, program);
+	} else if (depth == 0) {
+		/* execvp() gives a file that the kernel does not know to the shell. */
+		next = "/bin/sh";
+	} else {
+		return fail(program, -ENOEXEC);
+	}
+	r = find(next, program->path);
+	if (r < 0) {
+		snprintf(program->path, sizeof(program->path), "%s", next);
+		return fail(program, r);
+	}
+	return judge(program, depth + 1);
+}
+
+void program_inspect(char *const argv[], struct program *ret)
+{
+	int r;
+
+	memset(ret, 0, sizeof(*ret));
+	r = find(argv[0], ret->command);
+	if (r == 0) {
+		argv = skip_env(argv);
+		r = find(argv[0], ret->path);
+	}
+	if (r < 0) {
+		snprintf(ret->command, sizeof(ret->command), "%s", argv[0]);
+		snprintf(ret->path, sizeof(ret->path), "%s", argv[0]);
+		ret->verdict = fail(ret, r);
+		return;
+	}
+	ret->verdict = judge(ret, 0);
+}

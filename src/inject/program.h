@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* Can the preload library get into a program? Told from its file, before it is started. */
+#pragma once
+
+#include <limits.h>
+
+enum program_verdict {
+	PROGRAM_FITS = 0,
+	PROGRAM_NOT_FOUND,
+	PROGRAM_NOT_EXECUTABLE, /* error says why */
+	PROGRAM_STATIC,         /* no dynamic loader: nobody reads LD_PRELOAD */
+	PROGRAM_GO,             /* talks to the kernel itself, past the C library */
+	PROGRAM_OTHER_LIBC,     /* another dynamic loader than that of the preload library */
+	PROGRAM_OTHER_MACHINE,  /* 32 bits, another processor */
+	PROGRAM_PRIVILEGED,     /* setuid, setgid, capabilities: the loader ignores LD_PRELOAD */
+};
+
+struct program {
+	enum program_verdict verdict;
+	char path[PATH_MAX]; /* the file that was judged: the last in the chain of interpreters */
+	char command[PATH_MAX]; /* what was asked for, as it was found */
+	char detail[PATH_MAX];  /* OTHER_LIBC: the loader */
+	int error;              /* NOT_EXECUTABLE: errno */
+};
+
+/* argv as for execvp(). Follows "#!" lines and env(1). */
+void program_inspect(char *const argv[], struct program *ret);

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The counters of `tcpkeep run --report`: a sealed memfd that tcpkeep makes and every program below
+ * it maps. It has no name outside /proc: when the last process is gone, so is it.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "plan.h"
+
+#define REPORT_MAGIC 0x7463706b65657031ULL /* "tcpkeep1": the layout below */
+
+/* Kinds of refusal that are told apart. */
+#define REPORT_ERRORS 8
+
+/* Only ever added to, atomically. */
+struct report {
+	uint64_t magic;
+	uint64_t nonce;
+	uint64_t programs;   /* executed with the shim inside */
+	uint64_t connected;  /* sockets set before they connected */
+	uint64_t accepted;   /* accepted sockets that have the settings */
+	uint64_t listening;  /* listeners set */
+	uint64_t inherited;  /* set by a program that got them from its parent */
+	uint64_t left_alone; /* the program chose its own values, or off */
+	uint64_t withheld;   /* enforce: setsockopt() calls that were not passed on */
+	uint64_t refused;    /* options that the kernel refused */
+	struct report_error {
+		int32_t number; /* errno; 0: free */
+		uint32_t count;
+	} errors[REPORT_ERRORS]; /* by errno; further kinds count in refused alone */
+};
+
+/*
+ * Makes the memfd, close-on-exec, and maps it. *ret_where is what the plan of the programs says.
+ * Returns the descriptor, which has to stay open as long as programs may start, or -errno.
+ */
+int report_create(struct report **ret, struct plan_report *ret_where);
+
+/*
+ * Maps the report that the plan names, in a program: checks that it is one, of this very run, and
+ * cannot shrink. NULL when it is not or cannot be reached (another user, another PID namespace). No
+ * allocation.
+ */
+struct report *report_attach(const struct plan_report *where);
+
+void report_refused(struct report *report, int error);

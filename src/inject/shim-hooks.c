@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT */
+/* The functions that the preload library puts before those of the C library: all that it exports.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <unistd.h>
+
+#include "base/macro.h"
+#include "shim.h"
+
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262 /* linux/in.h, 5.6 */
+#endif
+
+uint8_t shim_table[SHIM_TABLE_SIZE];
+
+/* A socket from socket(): the setsockopt() calls and nothing else. */
+static inline void set_fresh(int fd, uint8_t entry, enum shim_kind kind)
+{
+	uint8_t own = entry & shim.respected;
+	const struct shim_option *end = shim.options + shim.n_options;
+	int saved = errno;
+
+	/* First, so that in enforce mode no other thread slips in a value between here and the
+	 * call. */
+	shim_mark(fd, (unsigned)kind | (entry & SHIM_FIELDS_MASK));
+	for (const struct shim_option *option = shim.options; option < end; option++) {
+		if (unlikely(own & option->field))
+			continue;
+		if (unlikely(shim_real.setsockopt(fd, option->level, option->name, &option->value,
+						  sizeof(option->value)) < 0)) {
+			shim_refused(fd, errno);
+			errno = saved;
+			if (shim_kind(shim_entry(fd)) == SHIM_OTHER)
+				return;
+		}
+	}
+}
+
+/* The socket is about to connect or to listen. */
+static inline void prepare(int fd, enum shim_kind kind)
+{
+	uint8_t entry = shim_entry(fd);
+
+	switch (shim_kind(entry)) {
+	case SHIM_FRESH:
+		set_fresh(fd, entry, kind);
+		if (unlikely(shim.report != NULL))
+			shim_report_fresh(entry, kind);
+		break;
+	case SHIM_LEFT_ALONE:
+		shim_count(left_alone);
+		break;
+	case SHIM_OTHER:
+	case SHIM_GIVEN:
+		break;
+	default:
+		if (kind == SHIM_LISTENER)
+			shim_meet_listener(fd);
+		else
+			shim_meet(fd, kind);
+	}
+}
+
+EXPORT int socket(int domain, int type, int protocol)
+{
+	int fd = shim_real.socket(domain, type, protocol);
+
+	if (unlikely(fd < 0))
+		return fd;
+	if ((domain == AF_INET || domain == AF_INET6) &&
+	    (type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) == SOCK_STREAM &&
+	    (protocol == 0 || protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP)) {
+		shim_mark(fd, SHIM_FRESH);
+		if (unlikely(shim.reread))
+			shim_set_reread(fd);
+	} else {
+		shim_mark(fd, SHIM_OTHER);
+	}
+	return fd;
+}
+
+EXPORT int connect(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	prepare(fd, SHIM_DONE);
+	return shim_real.connect(fd, addr, len);
+}
+
+EXPORT int listen(int fd, int backlog)
+{
+	prepare(fd, SHIM_LISTENER);
+	return shim_real.listen(fd, backlog);
+}
+
+/* A listener hands its settings down when the handshake ends: most often nothing is left to do. */
+static inline int accepted(int listener, int fd)
+{
+	uint8_t entry = shim_entry(listener);
+	unsigned kind = shim_kind(entry);
+
+	if (unlikely(fd < 0)) {
+		/* The queue has been emptied: what comes from now on was born with the settings. */
+		if (kind == SHIM_OLD_LISTENER && errno == EAGAIN)
+			shim_mark(listener, SHIM_LISTENER | (entry & SHIM_FIELDS_MASK));
+		return fd;
+	}
+	if (likely(kind == SHIM_LISTENER)) {
+		shim_mark(fd, SHIM_DONE);
+		if (unlikely(shim.report != NULL))
+			shim_report_accepted(entry);
+	} else if (kind == SHIM_OTHER || kind == SHIM_LEFT_ALONE || kind == SHIM_GIVEN) {
+		shim_mark(fd, kind);
+		if (kind == SHIM_LEFT_ALONE)
+			shim_count(left_alone);
+	} else {
+		shim_meet_accepted(listener, fd);
+	}
+	return fd;
+}
+
+EXPORT int accept(int fd, struct sockaddr *restrict addr, socklen_t *restrict len)
+{
+	return accepted(fd, shim_real.accept(fd, addr, len));
+}
+
+EXPORT int accept4(int fd, struct sockaddr *restrict addr, socklen_t *restrict len, int flags)
+{
+	return accepted(fd, shim_real.accept4(fd, addr, len, flags));
+}
+
+/* Which of the five options it is, 0 for any other. */
+static inline uint32_t field_of(int level, int name)
+{
+	if (level == SOL_SOCKET)
+		return name == SO_KEEPALIVE ? TCPKEEP_ON : 0;
+	if (level != IPPROTO_TCP)
+		return 0;
+	switch (name) {
+	case TCP_KEEPIDLE:
+		return TCPKEEP_TIME;
+	case TCP_KEEPINTVL:
+		return TCPKEEP_INTVL;
+	case TCP_KEEPCNT:
+		return TCPKEEP_PROBES;
+	case TCP_USER_TIMEOUT:
+		return TCPKEEP_USER_TIMEOUT;
+	default:
+		return 0;
+	}
+}
+
+EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
+{
+	uint32_t field = field_of(level, name);
+
+	if (unlikely(field))
+		return shim_program_sets(fd, level, name, value, len, field);
+	return shim_real.setsockopt(fd, level, name, value, len);
+}
+
+/* What the program chose cannot be read from the kernel again: off looks the same as never asked.
+ */
+static inline bool holds_a_choice(uint8_t entry)
+{
+	return entry & SHIM_FIELDS_MASK || shim_kind(entry) == SHIM_LEFT_ALONE;
+}
+
+/*
+ * Forgotten before it is closed: afterwards another thread may have got the same number. A child of
+ * vfork() that closes descriptors writes into its parent's table, whose sockets stay open: what
+ * would be lost for good is kept.
+ */
+static inline void forget(int fd)
+{
+	uint8_t entry = shim_entry(fd);
+
+	if (entry && likely(!holds_a_choice(entry) || !shim_in_vfork()))
+		shim_mark(fd, SHIM_UNKNOWN);
+}
+
+EXPORT int close(int fd)
+{
+	forget(fd);
+	return shim_real.close(fd);
+}
+
+/*
+ * The new descriptor is the same socket, but what is known about it is not copied: after vfork()
+ * this table is the parent's, whose descriptors are others.
+ */
+EXPORT int dup2(int fd, int to)
+{
+	if (fd != to)
+		forget(to);
+	return shim_real.dup2(fd, to);
+}
+
+EXPORT int dup3(int fd, int to, int flags)
+{
+	forget(to);
+	return shim_real.dup3(fd, to, flags);
+}
+
+/*
+ * TCP Fast Open: data and an address on a socket that is not connected yet is a connect(). Whether
+ * there is an address is not looked at: the message may be no memory at all, which is the kernel's
+ * to say.
+ */
+static inline void prepare_fastopen(int fd)
+{
+	unsigned kind = shim_kind(shim_entry(fd));
+
+	if (kind == SHIM_FRESH || kind == SHIM_UNKNOWN)
+		prepare(fd, SHIM_DONE);
+}
+
+EXPORT ssize_t sendto(int fd, const void *buf, size_t size, int flags, const struct sockaddr *addr,
+		      socklen_t len)
+{
+	if (unlikely(flags & MSG_FASTOPEN) && addr)
+		prepare_fastopen(fd);
+	return shim_real.sendto(fd, buf, size, flags, addr, len);
+}
+
+EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+{
+	if (unlikely(flags & MSG_FASTOPEN))
+		prepare_fastopen(fd);
+	return shim_real.sendmsg(fd, message, flags);
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/* The preload library's start: what the environment asks for, made ready for the hooks. */
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/macro.h"
+#include "keepalive/socket.h"
+#include "shim.h"
+
+/* Not zero, so that it lies in .data: one page holds this, the pointers and the low end of the
+ * table. */
+struct shim shim = {.respected = SHIM_FIELDS_MASK};
+
+_Static_assert(SHIM_OPTIONS_MAX == SOCKET_OPTIONS, "the plan has room for every option");
+
+/*
+ * One line on stderr, past stdio. Not into a socket: descriptor 2 of a daemon may be a connection,
+ * on which a line of ours would be data.
+ */
+static void complain(const char *message)
+{
+	char line[400];
+	socklen_t len = sizeof(int);
+	int type, n;
+
+	if (getsockopt(STDERR_FILENO, SOL_SOCKET, SO_TYPE, &type, &len) == 0)
+		return;
+	n = snprintf(line, sizeof(line), "tcpkeep: %s\n", message);
+	if (n > 0)
+		syscall(SYS_write, STDERR_FILENO, line, MIN((size_t)n, sizeof(line) - 1));
+}
+
+static const char *lookup(const char *name)
+{
+	return secure_getenv(name);
+}
+
+void shim_read_plan_again(struct plan *ret)
+{
+	/* The programs that ask for this set variables while they run; what is wrong was told at
+	 * the start. */
+	plan_read(lookup, NULL, ret);
+}
+
+unsigned shim_options(const struct tcpkeep_settings *settings,
+		      struct shim_option options[SHIM_OPTIONS_MAX])
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < SOCKET_OPTIONS; i++) {
+		const struct socket_option *option = &socket_options[i];
+
+		if (settings->fields & option->field)
+			options[n++] =
+				(struct shim_option){option->field, option->level, option->name,
+						     socket_option_value(settings, option->field)};
+	}
+	return n;
+}
+
+static void tell_debug(void)
+{
+	char text[PLAN_TEXT_MAX], message[PLAN_TEXT_MAX + 80];
+
+	if (plan_format(&shim.plan, text, sizeof(text)) < 0)
+		return;
+	snprintf(message, sizeof(message), "DD_DEBUG: process %d gives its sockets: %s", getpid(),
+		 *text ? text : "nothing");
+	complain(message);
+}
+
+/* Whose memory this is. A child of fork() has its own; a child of vfork() has not, and runs no such
+ * handler. */
+static pid_t owner;
+
+static void learn_owner(void)
+{
+	owner = (pid_t)syscall(SYS_getpid);
+}
+
+bool shim_in_vfork(void)
+{
+	return owner && (pid_t)syscall(SYS_getpid) != owner;
+}
+
+static void start(void)
+{
+	shim_resolve();
+	learn_owner();
+	pthread_atfork(NULL, NULL, learn_owner);
+	/* A program that gained privileges: its environment is not to be believed. */
+	if (getauxval(AT_SECURE))
+		return;
+	plan_read(lookup, complain, &shim.plan);
+	if (shim.plan.debug)
+		tell_debug();
+	if (shim.plan.report.pid)
+		shim.report = report_attach(&shim.plan.report);
+	shim_count(programs);
+	shim.respected = shim.plan.enforce ? 0 : SHIM_FIELDS_MASK;
+	shim.reread = shim.plan.reread;
+	shim.n_options = shim_options(&shim.plan.settings, shim.options);
+	if (shim.n_options)
+		shim_meet_inherited();
+}
+
+void shim_init(void)
+{
+	static bool started;
+	int saved = errno;
+
+	if (__atomic_exchange_n(&started, true, __ATOMIC_ACQ_REL))
+		return;
+	start();
+	errno = saved;
+}
+
+__attribute__((constructor(101))) static void construct(void)
+{
+	shim_init();
+}

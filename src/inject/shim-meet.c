@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: MIT */
+/* Sockets of which the table knows too little: inherited, passed, duplicated, numbered beyond the
+ * table. */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/macro.h"
+#include "base/number.h"
+#include "shim.h"
+
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262 /* linux/in.h, 5.6 */
+#endif
+
+/* ------------------------------------------------------------------------------ the report */
+
+static bool chooses_all(uint8_t entry)
+{
+	uint32_t fields = shim.plan.settings.fields;
+
+	return (entry & shim.respected & fields) == fields;
+}
+
+void shim_report_fresh(uint8_t entry, enum shim_kind kind)
+{
+	if (shim.n_options == 0)
+		return;
+	if (chooses_all(entry))
+		shim_count(left_alone);
+	else if (kind == SHIM_LISTENER)
+		shim_count(listening);
+	else
+		shim_count(connected);
+}
+
+void shim_report_accepted(uint8_t listener_entry)
+{
+	if (shim.n_options == 0)
+		return;
+	if (chooses_all(listener_entry))
+		shim_count(left_alone);
+	else
+		shim_count(accepted);
+}
+
+/* ---------------------------------------------------------------------------------- asking */
+
+static int get_int(int fd, int level, int name, int *ret)
+{
+	socklen_t len = sizeof(*ret);
+
+	return getsockopt(fd, level, name, ret, &len) < 0 ? -errno : 0;
+}
+
+static bool is_tcp(int fd)
+{
+	int protocol, type;
+
+	return get_int(fd, SOL_SOCKET, SO_PROTOCOL, &protocol) == 0 &&
+	       get_int(fd, SOL_SOCKET, SO_TYPE, &type) == 0 && type == SOCK_STREAM &&
+	       (protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP);
+}
+
+/* All that the plan asks for holds already: the common end, for the price of one call each. */
+static bool holds(int fd)
+{
+	for (unsigned i = 0; i < shim.n_options; i++) {
+		const struct shim_option *option = &shim.options[i];
+		int value;
+
+		if (get_int(fd, option->level, option->name, &value) < 0 || value != option->value)
+			return false;
+	}
+	return true;
+}
+
+static bool is_own(enum tcpkeep_origin origin, int value, int kernel_default)
+{
+	/* Where the sysctls cannot be seen, their usual values stand for them. */
+	if (origin == TCPKEEP_ORIGIN_UNKNOWN)
+		return value != kernel_default;
+	return origin == TCPKEEP_ORIGIN_SOCKET;
+}
+
+/* Which fields somebody chose on this socket: what a fresh one would not show. */
+static uint32_t own_fields(const struct tcpkeep_effective *effective)
+{
+	static const struct tcpkeep_sysctls usual = TCPKEEP_SYSCTLS_DEFAULT;
+	const struct tcpkeep_settings *s = &effective->settings;
+	uint32_t own = 0;
+
+	if (is_own(effective->time_origin, s->time_s, usual.time_s))
+		own |= TCPKEEP_TIME;
+	if (is_own(effective->intvl_origin, s->intvl_s, usual.intvl_s))
+		own |= TCPKEEP_INTVL;
+	if (is_own(effective->probes_origin, s->probes, usual.probes))
+		own |= TCPKEEP_PROBES;
+	if (s->fields & TCPKEEP_USER_TIMEOUT && s->user_timeout_ms)
+		own |= TCPKEEP_USER_TIMEOUT;
+	if (s->fields & TCPKEEP_ON && s->on)
+		own |= TCPKEEP_ON;
+	return own;
+}
+
+static void count_refusal(int error)
+{
+	shim_count(refused);
+	if (shim.report)
+		report_refused(shim.report, error);
+}
+
+enum outcome {
+	OUTCOME_HELD, /* nothing was to be done */
+	OUTCOME_SET,
+	OUTCOME_LEFT_ALONE,
+	OUTCOME_REFUSED,
+	OUTCOME_NOT_TCP,
+};
+
+/* Gives a socket what it lacks. */
+static enum outcome give(int fd, uint8_t entry)
+{
+	struct tcpkeep_settings wanted = shim.plan.settings;
+	struct tcpkeep_effective effective;
+	struct tcpkeep_applied applied;
+	int r;
+
+	if (holds(fd))
+		return is_tcp(fd) ? OUTCOME_HELD : OUTCOME_NOT_TCP;
+	r = tcpkeep_socket_read(fd, &effective);
+	if (r < 0)
+		return OUTCOME_NOT_TCP;
+	wanted.fields &= ~(shim.respected & (entry | own_fields(&effective)));
+	if (wanted.fields == 0)
+		return OUTCOME_LEFT_ALONE;
+	r = tcpkeep_socket_apply(fd, &wanted, 0, &applied);
+	if (r == -EOPNOTSUPP) {
+		/* MPTCP before Linux 6.10 has the switch and not the values. */
+		count_refusal(-r);
+		wanted.fields &= effective.settings.fields;
+		r = tcpkeep_socket_apply(fd, &wanted, 0, &applied);
+	}
+	if (r < 0) {
+		count_refusal(-r);
+		return OUTCOME_REFUSED;
+	}
+	return OUTCOME_SET;
+}
+
+/* ----------------------------------------------------------------------- the ways to get here */
+
+void shim_refused(int fd, int error)
+{
+	int saved = errno;
+
+	/* The number was closed behind our back and is something else now. */
+	if (is_tcp(fd))
+		count_refusal(error);
+	else
+		shim_mark(fd, SHIM_OTHER);
+	errno = saved;
+}
+
+static void count_outcome(enum outcome outcome, enum shim_kind kind)
+{
+	if (outcome == OUTCOME_LEFT_ALONE)
+		shim_count(left_alone);
+	else if (outcome == OUTCOME_SET && kind != SHIM_DONE)
+		shim_count(listening);
+	else if (outcome == OUTCOME_SET)
+		shim_count(connected);
+}
+
+void shim_meet(int fd, enum shim_kind kind)
+{
+	uint8_t entry = shim_entry(fd);
+	int saved = errno;
+	enum outcome outcome;
+
+	shim_init();
+	if (shim.n_options == 0)
+		return;
+	shim_mark(fd, (unsigned)kind | (entry & SHIM_FIELDS_MASK));
+	outcome = give(fd, entry);
+	if (outcome == OUTCOME_NOT_TCP)
+		shim_mark(fd, SHIM_OTHER);
+	count_outcome(outcome, kind);
+	errno = saved;
+}
+
+void shim_meet_listener(int fd)
+{
+	int saved = errno;
+	int listening = 0;
+
+	/* Does it listen already? Then connections may wait in its queue that will not inherit. */
+	get_int(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening);
+	shim_meet(fd, listening ? SHIM_OLD_LISTENER : SHIM_LISTENER);
+	errno = saved;
+}
+
+void shim_meet_accepted(int listener, int fd)
+{
+	uint8_t entry = shim_entry(listener);
+	int saved = errno;
+	enum outcome outcome;
+
+	if (shim.n_options == 0)
+		return;
+	if (shim_kind(entry) != SHIM_OLD_LISTENER) {
+		/* Forgotten (dup2(), a vforked child's close()) and set before, or never seen. */
+		bool held = holds(listener);
+
+		shim_meet(listener, held ? SHIM_LISTENER : SHIM_OLD_LISTENER);
+	}
+	if (shim_kind(shim_entry(listener)) == SHIM_OTHER) {
+		shim_mark(fd, SHIM_OTHER);
+		return;
+	}
+	shim_mark(fd, SHIM_DONE);
+	outcome = give(fd, entry);
+	if (outcome == OUTCOME_LEFT_ALONE)
+		shim_count(left_alone);
+	else if (outcome == OUTCOME_HELD || outcome == OUTCOME_SET)
+		shim_count(accepted);
+	errno = saved;
+}
+
+static void meet_one_inherited(int fd)
+{
+	int listening = 0;
+	enum outcome outcome;
+
+	if (!is_tcp(fd))
+		return;
+	get_int(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening);
+	outcome = give(fd, 0);
+	if (outcome == OUTCOME_SET)
+		shim_count(inherited);
+	else if (outcome == OUTCOME_LEFT_ALONE)
+		shim_count(left_alone);
+	if (listening)
+		shim_mark(fd, SHIM_OLD_LISTENER);
+}
+
+/* Without procfs: the numbers that parents hand down. */
+static void meet_low_numbers(void)
+{
+	struct rlimit limit = {.rlim_cur = 1024};
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	for (int fd = 0; fd < 1024 && (rlim_t)fd < limit.rlim_cur; fd++)
+		meet_one_inherited(fd);
+}
+
+/* What getdents64(2) writes; musl does not declare it. */
+struct directory_entry {
+	uint64_t inode;
+	int64_t offset;
+	uint16_t length;
+	uint8_t type;
+	char name[];
+};
+
+void shim_meet_inherited(void)
+{
+	/* opendir() would allocate. */
+	char buf[2048] __attribute__((aligned(8)));
+	int dir = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/fd",
+			       O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	long n;
+
+	if (dir < 0) {
+		meet_low_numbers();
+		return;
+	}
+	while ((n = syscall(SYS_getdents64, dir, buf, sizeof(buf))) > 0) {
+		for (long at = 0; at < n;) {
+			const struct directory_entry *entry = (const void *)(buf + at);
+			int64_t fd;
+
+			at += entry->length;
+			if (number_parse(entry->name, strlen(entry->name), 0, INT32_MAX, &fd) ==
+				    0 &&
+			    fd != dir)
+				meet_one_inherited((int)fd);
+		}
+	}
+	syscall(SYS_close, dir);
+}
+
+void shim_set_reread(int fd)
+{
+	struct shim_option options[SHIM_OPTIONS_MAX];
+	int saved = errno;
+	struct plan plan;
+	unsigned n;
+
+	shim_read_plan_again(&plan);
+	n = shim_options(&plan.settings, options);
+	for (unsigned i = 0; i < n; i++)
+		if (shim_real.setsockopt(fd, options[i].level, options[i].name, &options[i].value,
+					 sizeof(options[i].value)) < 0)
+			count_refusal(errno);
+	if (n)
+		shim_count(connected);
+	shim_mark(fd, SHIM_GIVEN);
+	errno = saved;
+}

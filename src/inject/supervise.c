@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervise.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+/* What this process was started with, which the child gets back. */
+struct supervisor {
+	sigset_t mask;
+	struct sigaction on_child;
+	pid_t child;
+};
+
+_Noreturn static void execute(const struct supervisor *supervisor, pid_t parent, int tell,
+			      char *const argv[])
+{
+	int error;
+
+	/* After kill -9 of the parent nobody is left who could be told apart from the program. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	if (getppid() != parent)
+		_exit(EXIT_FAILURE);
+	sigaction(SIGCHLD, &supervisor->on_child, NULL);
+	sigprocmask(SIG_SETMASK, &supervisor->mask, NULL);
+	execvp(argv[0], argv);
+	error = errno;
+	(void)!write(tell, &error, sizeof(error));
+	_exit(EXIT_FAILURE);
+}
+
+/* Starts the child; -errno of its execvp(), told through a pipe that a successful one closes. */
+static int start(struct supervisor *supervisor, char *const argv[])
+{
+	_cleanup_close_ int told = -1, tell = -1;
+	pid_t parent = getpid();
+	int fds[2], error;
+	ssize_t n;
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return -errno;
+	told = fds[0];
+	tell = fds[1];
+	supervisor->child = fork();
+	if (supervisor->child < 0)
+		return -errno;
+	if (supervisor->child == 0)
+		execute(supervisor, parent, tell, argv);
+	close(steal_fd(&tell));
+	do
+		n = read(told, &error, sizeof(error));
+	while (n < 0 && errno == EINTR);
+	if (n == (ssize_t)sizeof(error)) {
+		waitpid(supervisor->child, NULL, 0);
+		return -error;
+	}
+	return 0;
+}
+
+/* Signals that a terminal sends to the whole foreground group: the child has its own already. */
+static bool is_of_terminal(const struct signalfd_siginfo *info)
+{
+	if (info->ssi_code != SI_KERNEL)
+		return false;
+	switch (info->ssi_signo) {
+	case SIGINT:
+	case SIGQUIT:
+	case SIGTSTP:
+	case SIGTTIN:
+	case SIGTTOU:
+	case SIGHUP:
+	case SIGWINCH:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void forward(const struct supervisor *supervisor, const struct signalfd_siginfo *info)
+{
+	union sigval value = {.sival_ptr = (void *)(uintptr_t)info->ssi_ptr};
+
+	/* The child signals its own group: it knows. */
+	if (is_of_terminal(info) || info->ssi_pid == (uint32_t)supervisor->child)
+		return;
+	if (info->ssi_code == SI_QUEUE)
+		sigqueue(supervisor->child, (int)info->ssi_signo, value);
+	else
+		kill(supervisor->child, (int)info->ssi_signo);
+}
+
+/* Stops as the child did, so that the shell sees the job stop; returns when somebody continues it.
+ */
+static void stop_as(int signal_number)
+{
+	struct sigaction stop = {.sa_handler = SIG_DFL}, before;
+	sigset_t one, mask;
+
+	sigemptyset(&one);
+	sigaddset(&one, signal_number);
+	sigaction(signal_number, &stop, &before);
+	/* The terminal's own may be pending as well: still blocked, the two become one. */
+	raise(signal_number);
+	sigprocmask(SIG_UNBLOCK, &one, &mask);
+	sigprocmask(SIG_SETMASK, &mask, NULL);
+	sigaction(signal_number, &before, NULL);
+}
+
+/* Takes the SIGCONT that was sent to this process, if one was: it is blocked, so it waits. */
+static bool take_continue(void)
+{
+	static const struct timespec now = {0, 0};
+	sigset_t one;
+
+	sigemptyset(&one);
+	sigaddset(&one, SIGCONT);
+	return sigtimedwait(&one, NULL, &now) == SIGCONT;
+}
+
+/*
+ * True when the child has ended. When it has stopped, so does this process; when this one is
+ * continued, so is the child, unless it was by the same kill() of the whole group: another SIGCONT
+ * could then undo a stop that came after it.
+ */
+static bool take_child_news(const struct supervisor *supervisor, int *ret_status)
+{
+	bool owes_continue = false;
+	int status;
+
+	while (waitpid(supervisor->child, &status, WNOHANG | WUNTRACED | WCONTINUED) > 0) {
+		if (WIFCONTINUED(status)) {
+			owes_continue = false;
+		} else if (WIFSTOPPED(status)) {
+			/* Stopped and continued as a group, we were quicker: it is not to stop
+			 * again. */
+			owes_continue = take_continue();
+			if (!owes_continue) {
+				stop_as(WSTOPSIG(status));
+				/* Without a shell that could continue it, a group does not stop at
+				 * all. */
+				owes_continue = take_continue();
+			}
+		} else {
+			*ret_status = status;
+			return true;
+		}
+	}
+	if (owes_continue)
+		kill(supervisor->child, SIGCONT);
+	return false;
+}
+
+int supervise(char *const argv[], int *ret_status)
+{
+	struct sigaction by_default = {.sa_handler = SIG_DFL};
+	struct supervisor supervisor = {0};
+	_cleanup_close_ int signals = -1;
+	struct signalfd_siginfo info;
+	sigset_t all;
+	int r;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &supervisor.mask);
+	/* An ignored SIGCHLD would take the exit status away. */
+	sigaction(SIGCHLD, &by_default, &supervisor.on_child);
+	signals = signalfd(-1, &all, SFD_CLOEXEC);
+	r = signals < 0 ? -errno : start(&supervisor, argv);
+	if (r < 0) {
+		sigaction(SIGCHLD, &supervisor.on_child, NULL);
+		sigprocmask(SIG_SETMASK, &supervisor.mask, NULL);
+		return r;
+	}
+	while (!take_child_news(&supervisor, ret_status)) {
+		/* EINTR: stopped and continued. */
+		if (read(signals, &info, sizeof(info)) == (ssize_t)sizeof(info) &&
+		    info.ssi_signo != SIGCHLD)
+			forward(&supervisor, &info);
+	}
+	return 0;
+}
+
+_Noreturn void supervise_end_as(int status)
+{
+	static const struct rlimit none = {0, 0};
+	struct sigaction by_default = {.sa_handler = SIG_DFL};
+	sigset_t one;
+
+	if (!WIFSIGNALED(status))
+		_exit(WEXITSTATUS(status));
+	/* The pipe form of core_pattern ignores the limit, not the flag. */
+	setrlimit(RLIMIT_CORE, &none);
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	sigaction(WTERMSIG(status), &by_default, NULL);
+	sigemptyset(&one);
+	sigaddset(&one, WTERMSIG(status));
+	raise(WTERMSIG(status));
+	sigprocmask(SIG_UNBLOCK, &one, NULL);
+	_exit(128 + WTERMSIG(status));
+}

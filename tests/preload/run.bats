@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: MIT
+# tcpkeep run as it is typed. What the sockets get is tested by preload-test, the terminal by terminal-test.
+
+load ../cli/common
+
+# The program's socket as another tool sees it: ss shows the keepalive timer. Arguments: what tcpkeep run gets.
+timer_of_client() {
+	in_netns sh -c '
+		ip link set lo up
+		mkfifo "$BATS_TEST_TMPDIR/in"
+		"$TCPKEEP" run "$@" -- "$SHIM_PROGRAM" connect4 <"$BATS_TEST_TMPDIR/in" >"$BATS_TEST_TMPDIR/out" &
+		exec 5>"$BATS_TEST_TMPDIR/in"
+		tail -f -n +1 --pid=$! "$BATS_TEST_TMPDIR/out" | grep -q -m1 ready
+		ss -tnoH state established
+		exec 5>&-
+		wait $!
+	' sh "$@"
+}
+
+@test "without settings: on, a minute; seen by ss" {
+	timer_of_client
+	[ "$status" -eq 0 ]
+	[ "$(grep -cE 'timer:\(keepalive,(59sec|1min)' <<<"$output")" -eq 2 ]
+}
+
+@test "missing values come from the defaults, given ones stand" {
+	run --separate-stderr "$TCPKEEP" run time=2m --verbose -- true
+	[ "$status" -eq 0 ]
+	[[ $stderr == *"settings on time=120 intvl=10 probes=6, mode default"* ]]
+	run --separate-stderr "$TCPKEEP" run intvl=5 user-timeout=3m --enforce --verbose -- true
+	[[ $stderr == *"settings on time=60 intvl=5 probes=6 user-timeout=3m, mode enforce"* ]]
+	[[ $stderr == *"method preload, library $SHIM_LIBRARY"* ]]
+	timer_of_client time=30
+	[ "$(grep -cE 'timer:\(keepalive,(29sec|30sec)' <<<"$output")" -eq 2 ]
+}
+
+@test "off needs --enforce" {
+	run "$TCPKEEP" run off -- true
+	[ "$status" -eq 2 ]
+	[[ $output == *"add --enforce"* ]]
+	timer_of_client off --enforce
+	[ "$status" -eq 0 ]
+	[ "$(grep -c . <<<"$output")" -ge 2 ]
+	[[ $output != *keepalive* ]]
+}
+
+@test "usage errors end with 2 and say what to write" {
+	run "$TCPKEEP" run
+	[ "$status" -eq 2 ]
+	[[ $output == *"tcpkeep run [SETTINGS] -- COMMAND"* ]]
+	run "$TCPKEEP" run psql
+	[ "$status" -eq 2 ]
+	run "$TCPKEEP" run time=0 -- true
+	[ "$status" -eq 2 ]
+	[[ $output == *"accepted: 1 to 32767 seconds"* ]]
+	run "$TCPKEEP" run --json -- true
+	[ "$status" -eq 2 ]
+	run "$TCPKEEP" run --enforced -- true
+	[ "$status" -eq 2 ]
+	[[ $output == *"did you mean '--enforce'?"* ]]
+	run "$TCPKEEP" run --method magic -- true
+	[ "$status" -eq 2 ]
+	run "$TCPKEEP" run --method bpf -- true
+	[ "$status" -eq 4 ]
+	run "$TCPKEEP" run --method preload -- true
+	[ "$status" -eq 0 ]
+	run "$TCPKEEP" run --method=preload -- true
+	[ "$status" -eq 0 ]
+}
+
+@test "a program that cannot be found or executed: 127 and 126, as a shell says it" {
+	run -127 "$TCPKEEP" run -- tcpkeep-no-such-program
+	[ "$output" = "tcpkeep: run: tcpkeep-no-such-program: command not found" ]
+	run "$TCPKEEP" run --report -- /
+	[ "$status" -eq 126 ]
+	printf 'x' >"$BATS_TEST_TMPDIR/plain"
+	run "$TCPKEEP" run -- "$BATS_TEST_TMPDIR/plain"
+	[ "$status" -eq 126 ]
+}
+
+@test "a static program: a clear message and exit 4" {
+	command -v cc >/dev/null || skip "no cc"
+	cd "$BATS_TEST_TMPDIR"
+	echo 'int main(void) { return 0; }' >a.c
+	cc -static -o static a.c || skip "no static C library"
+	run "$TCPKEEP" run -- ./static
+	[ "$status" -eq 4 ]
+	[ "$output" = "tcpkeep: run: ./static is statically linked: no dynamic loader, so nothing can be preloaded; use a dynamically linked build, or set keepalive in the program" ]
+	printf '#!%s/static\n' "$PWD" >script
+	chmod +x script
+	run "$TCPKEEP" run --report -- ./script
+	[ "$status" -eq 4 ]
+}
+
+@test "a setuid program: a clear message and exit 4" {
+	[ "$(id -u)" = 0 ] || skip "needs root, to make one"
+	cp "$(command -v cat)" "$BATS_TEST_TMPDIR/setuid"
+	chown 65534 "$BATS_TEST_TMPDIR/setuid"
+	chmod 4755 "$BATS_TEST_TMPDIR/setuid"
+	run "$TCPKEEP" run -- "$BATS_TEST_TMPDIR/setuid"
+	[ "$status" -eq 4 ]
+	[[ $output == *"gains privileges"* ]]
+	cp "$BATS_TEST_TMPDIR/setuid" "$BATS_TEST_TMPDIR/sudo"
+	chown 65534 "$BATS_TEST_TMPDIR/sudo"
+	chmod 4755 "$BATS_TEST_TMPDIR/sudo"
+	run "$TCPKEEP" run -- "$BATS_TEST_TMPDIR/sudo"
+	[ "$status" -eq 4 ]
+	[[ $output == *"sudo tcpkeep run ... -- COMMAND"* ]]
+}
+
+@test "a Go program: a clear message and exit 4" {
+	command -v go >/dev/null || skip "no go"
+	run "$TCPKEEP" run -- go version
+	[ "$status" -eq 4 ]
+	[[ $output == *"is a Go program"* ]]
+}
+
+@test "another C library: a clear message and exit 4" {
+	command -v musl-gcc >/dev/null || skip "no musl-gcc"
+	cd "$BATS_TEST_TMPDIR"
+	echo 'int main(void) { return 0; }' >a.c
+	musl-gcc -o musl a.c
+	run "$TCPKEEP" run -- ./musl
+	[ "$status" -eq 4 ]
+	[[ $output == *"another C library"* ]]
+}
+
+@test "the environment is untouched but for the two variables" {
+	env | grep -vE '^(_|LD_PRELOAD|TCPKEEP)=' | sort >"$BATS_TEST_TMPDIR/before"
+	for report in "" --report; do
+		"$TCPKEEP" run $report -- env 2>/dev/null | sort >"$BATS_TEST_TMPDIR/after"
+		grep -vE '^(_|LD_PRELOAD|TCPKEEP)=' "$BATS_TEST_TMPDIR/after" | diff "$BATS_TEST_TMPDIR/before" -
+		grep -qx "LD_PRELOAD=$SHIM_LIBRARY" "$BATS_TEST_TMPDIR/after"
+		grep -qE '^TCPKEEP=on time=60 intvl=10 probes=6( report=.*)?$' "$BATS_TEST_TMPDIR/after"
+	done
+}
+
+@test "descriptors, signals, limits: as without tcpkeep" {
+	state='ls -l /proc/self/fd | wc -l; grep -E "^(Sig(Blk|Ign|Cgt)|NoNewPrivs|Seccomp)" /proc/self/status; ulimit -a; umask; pwd; cat /proc/self/cgroup'
+	bare=$(trap '' HUP USR2; sh -c "$state")
+	ran=$(trap '' HUP USR2; "$TCPKEEP" run -- sh -c "$state")
+	reported=$(trap '' HUP USR2; "$TCPKEEP" run --report -- sh -c "$state" 2>/dev/null)
+	diff <(echo "$bare") <(echo "$ran")
+	diff <(echo "$bare") <(echo "$reported")
+}
+
+@test "a caller that ignores SIGCHLD gets the exit status all the same" {
+	run sh -c 'trap "" CHLD; exec "$TCPKEEP" run --report -- sh -c "exit 6"'
+	[ "$status" -eq 6 ]
+}
+
+@test "a library that is preloaded already stays, behind ours, and sees our calls" {
+	in_netns env LD_PRELOAD="$SHIM_RECORDER" sh -c 'ip link set lo up 2>/dev/null
+		: | "$TCPKEEP" run -- "$SHIM_PROGRAM" own nothing'
+	[ "$status" -eq 0 ]
+	# Two sockets by the program, one that listens: four options each for listen() and nothing else.
+	[[ $stderr == *"recorder: socket 2 connect 0 setsockopt 4"* ]]
+	run --separate-stderr env LD_PRELOAD="$SHIM_RECORDER" "$TCPKEEP" run -- sh -c 'echo $LD_PRELOAD'
+	[ "$output" = "$SHIM_LIBRARY:$SHIM_RECORDER" ]
+}
+
+@test "below another tcpkeep run the library is not added twice, the inner settings count" {
+	run --separate-stderr "$TCPKEEP" run time=5 -- "$TCPKEEP" run time=7 -- sh -c 'echo $LD_PRELOAD $TCPKEEP'
+	[ "$output" = "$SHIM_LIBRARY on time=7 intvl=10 probes=6" ]
+}
+
+@test "libkeepalive behind us: ours hold" {
+	libkeepalive=$(ls /usr/lib/libkeepalive.so.0 /usr/lib/*/libkeepalive.so.0 2>/dev/null | head -1)
+	[ -n "$libkeepalive" ] || skip "no libkeepalive0"
+	LD_PRELOAD=$libkeepalive KEEPIDLE=7 timer_of_client time=30
+	[ "$status" -eq 0 ]
+	[ "$(grep -cE 'timer:\(keepalive,(29sec|30sec)' <<<"$output")" -eq 2 ]
+}
+
+@test "where the predecessors fail, so that our test of it means something" {
+	libdontdie=$(ls /usr/lib/libdontdie.so.0 /usr/lib/*/libdontdie.so.0 2>/dev/null | head -1)
+	libkeepalive=$(ls /usr/lib/libkeepalive.so.0 /usr/lib/*/libkeepalive.so.0 2>/dev/null | head -1)
+	[ -n "$libdontdie" ] && [ -n "$libkeepalive" ] || skip "no libdontdie0 or libkeepalive0"
+	run env LD_PRELOAD="$libdontdie" "$SHIM_EARLY_PROGRAM" early </dev/null
+	[ "$status" -eq 139 ]
+	in_netns env LD_PRELOAD="$libdontdie" DD_TCP_KEEPALIVE_TIME=5 "$SHIM_PROGRAM" symbols </dev/null
+	[ "$status" -ne 0 ]
+	[[ $stderr == *"tcp_keepalive_time == 4712"* ]]
+	if [ "$(id -u)" = 0 ]; then
+		in_netns sh -c 'ip link set lo up; KEEPIDLE=5 LD_PRELOAD='"$libkeepalive"' "$SHIM_PROGRAM" others </dev/null'
+		[ "$status" -ne 0 ]
+		[[ $stderr == *"(errno 92)"* ]]
+	fi
+	for scenario in early others symbols; do
+		in_netns sh -c 'ip link set lo up; TCPKEEP= DD_TCP_KEEPALIVE_TIME=5 LD_PRELOAD=$SHIM_LIBRARY "$SHIM_EARLY_PROGRAM" '$scenario' </dev/null'
+		[ "$status" -eq 0 ]
+	done
+}
+
+@test "the library exports its hooks and nothing else" {
+	command -v nm >/dev/null || skip "no nm"
+	[ "$(nm -D --defined-only "$SHIM_LIBRARY" | awk '{ print $3 }' | sort | xargs)" = \
+		"accept accept4 close connect dup2 dup3 listen sendmsg sendto setsockopt socket" ]
+}
+
+@test "the report counts what was set, left alone, refused" {
+	in_netns sh -c 'ip link set lo up; : | "$TCPKEEP" run --report --json -- "$SHIM_PROGRAM" connect4'
+	[ "$status" -eq 0 ]
+	jq -e '.schema == "tcpkeep.run-report/1" and .set == 3 and .connected == 1 and .accepted == 1
+		and .listening == 1 and .left_alone == 0 and .refused == 0 and .programs == 1
+		and .settings == {on: true, time_s: 60, intvl_s: 10, probes: 6} and .mode == "default"' \
+		<<<"$stderr"
+	in_netns sh -c 'ip link set lo up; : | "$TCPKEEP" run --report --json -- "$SHIM_PROGRAM" own off'
+	jq -e '.set == 1 and .left_alone == 1' <<<"$stderr"
+	in_netns sh -c 'ip link set lo up; : | "$TCPKEEP" run --enforce --report --json -- "$SHIM_PROGRAM" enforce tcp none'
+	jq -e '.set == 3 and .withheld == 16 and .mode == "enforce"' <<<"$stderr"
+	in_netns sh -c 'ip link set lo up; : | "$TCPKEEP" run user-timeout=2m --report --json -- "$SHIM_PROGRAM" mptcp'
+	jq -e '.refused > 0 and (.errors | length) > 0' <<<"$stderr"
+	run --separate-stderr "$TCPKEEP" run --report -- sh -c 'true; sh -c true; exit 3'
+	[ "$status" -eq 3 ]
+	[ -z "$output" ]
+	[[ $stderr == *"0 sockets set to on time=60 intvl=10 probes=6"* ]]
+	[[ $stderr == *"programs: 2"* ]]
+}
+
+@test "threads, forks and children count in one report" {
+	in_netns sh -c 'ip link set lo up; : | "$TCPKEEP" run time=61 intvl=11 probes=7 --report --json -- \
+		"$SHIM_PROGRAM" fork 61 11 7 400'
+	[ "$status" -eq 0 ]
+	# 8 threads of 400 turns: each 11th is left alone; 50 children of one turn.
+	jq -e '.connected == 8 * (400 - 36) + 50 and .left_alone == 8 * 36' <<<"$stderr"
+}
+
+@test "a report that is not one is not written to" {
+	# Another process's number, a file that is no report: the program runs, nothing is counted, nothing breaks.
+	exec 7<>"$BATS_TEST_TMPDIR/file"
+	head -c 4096 /dev/zero >"$BATS_TEST_TMPDIR/file"
+	before=$(md5sum <"$BATS_TEST_TMPDIR/file")
+	for report in "$$/7/1" "1/0/1" "999999999/3/1" "$$/9999/1" "0/0/0" "a/b/c"; do
+		run env LD_PRELOAD="$SHIM_LIBRARY" TCPKEEP="time=60 report=$report" true
+		[ "$status" -eq 0 ]
+		[ -z "$output" ]
+	done
+	[ "$(md5sum <"$BATS_TEST_TMPDIR/file")" = "$before" ]
+	exec 7>&-
+}
+
+@test "nothing is left behind by a report, not even after kill -9" {
+	before=$(ls -A /tmp /dev/shm | grep -c tcpkeep || true)
+	"$TCPKEEP" run --report -- sh -c 'echo $$; exec sleep 100' >"$BATS_TEST_TMPDIR/out" 2>/dev/null &
+	tcpkeep=$!
+	tail -f -n +1 --pid=$tcpkeep "$BATS_TEST_TMPDIR/out" | grep -q -m1 .
+	child=$(cat "$BATS_TEST_TMPDIR/out")
+	kill -9 $tcpkeep
+	timeout 10 tail -f --pid="$child" /dev/null
+	[ ! -d "/proc/$child" ]
+	[ "$(ls -A /tmp /dev/shm | grep -c tcpkeep || true)" = "$before" ]
+}
+
+@test "a complaint never goes into a socket" {
+	# inetd's way: descriptor 2 is a connection.
+	run --separate-stderr python3 - "$SHIM_LIBRARY" <<'END'
+import os, socket, subprocess, sys
+a, b = socket.socketpair()
+env = dict(os.environ, LD_PRELOAD=sys.argv[1], KEEPIDLE="abc")
+env.pop("TCPKEEP", None)
+subprocess.run(["true"], stderr=b, env=env, check=True)
+b.close()
+sys.exit(len(a.recv(100)))
+END
+	[ "$status" -eq 0 ]
+	run env -u TCPKEEP LD_PRELOAD="$SHIM_LIBRARY" KEEPIDLE=abc true
+	[[ $output == *"KEEPIDLE: 'abc' is not a whole number from 1 to 32767; it is ignored"* ]]
+}
+
+@test "a library path that LD_PRELOAD cannot express is refused" {
+	mkdir -p "$BATS_TEST_TMPDIR/with blank/cli" "$BATS_TEST_TMPDIR/with blank/inject"
+	cp "$TCPKEEP" "$BATS_TEST_TMPDIR/with blank/cli/"
+	cp "$SHIM_LIBRARY" "$BATS_TEST_TMPDIR/with blank/inject/"
+	run "$BATS_TEST_TMPDIR/with blank/cli/tcpkeep" run -- true
+	[ "$status" -eq 4 ]
+	[[ $output == *"LD_PRELOAD cannot express"* ]]
+}
+
+@test "dangerous settings are warned of, and the program runs" {
+	run "$TCPKEEP" run probes=1 -- echo ran
+	[ "$status" -eq 0 ]
+	[[ $output == *"warning: probes=1"*ran ]]
+}
