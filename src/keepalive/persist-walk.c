@@ -232,13 +232,19 @@ static const struct statement *winner(const struct boot *b, uint32_t field)
 	const struct statement *best = NULL;
 
 	/* A key that is spelt out takes itself out of all patterns, also as "-key". */
-	for (const struct statement *s = b->statements; s < b->statements + b->n_statements; s++)
+	for (size_t i = 0; i < b->n_statements; i++) {
+		const struct statement *s = &b->statements[i];
+
 		if (!s->glob && !s->replaced && s->fields & field)
 			return s->value ? s : NULL;
-	for (const struct statement *s = b->statements; s < b->statements + b->n_statements; s++)
+	}
+	for (size_t i = 0; i < b->n_statements; i++) {
+		const struct statement *s = &b->statements[i];
+
 		if (s->glob && !s->replaced && s->value && s->fields & field &&
 		    (!best || s->renewed > best->renewed))
 			best = s;
+	}
 	return best;
 }
 
@@ -253,7 +259,9 @@ static int report(const struct boot *b,
 	};
 	static const uint32_t fields[] = {TCPKEEP_TIME, TCPKEEP_INTVL, TCPKEEP_PROBES};
 
-	for (const struct statement *s = b->statements; s < b->statements + b->n_statements; s++)
+	for (size_t n = 0; n < b->n_statements; n++) {
+		const struct statement *s = &b->statements[n];
+
 		for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
 			struct tcpkeep_persisted persisted = {
 				.path = b->files[s->file].path,
@@ -270,6 +278,7 @@ static int report(const struct boot *b,
 			if (r != 0)
 				return r;
 		}
+	}
 	return 0;
 }
 
