@@ -61,10 +61,8 @@ END
 		$(pkg-config --cflags libtcpkeep) "$(find "$ROOT" -name libtcpkeep.a)" -lpthread
 	run env -u LD_LIBRARY_PATH "$BATS_TEST_TMPDIR/a"
 	[ "$output" = "on time=60 intvl=10 probes=6" ]
-	cc -x c++ -fsyntax-only -Wall $(pkg-config --cflags libtcpkeep) - <<<'#include <tcpkeep.h>' || {
-		command -v c++ >/dev/null || skip "no C++ compiler"
-		return 1
-	}
+	command -v g++ >/dev/null || skip "no g++"
+	g++ -fsyntax-only -Wall -Wextra -Werror -x c++ $(pkg-config --cflags libtcpkeep) - <<<'#include <tcpkeep.h>'
 }
 
 @test "the library exports its interface and nothing else" {
