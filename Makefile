@@ -7,6 +7,7 @@
 #   make check               the seconds-long core, for each save
 #   make bench               what it costs, side by side with the peers
 #   make install             as root; PREFIX=/usr/local, DESTDIR=
+#   make clean               takes the build trees away
 
 BUILD  ?= build
 PREFIX ?= /usr/local
@@ -45,6 +46,8 @@ bench: all
 install: all
 	@meson configure $(BUILD) --prefix=$(PREFIX)
 	@meson install -C $(BUILD) --quiet
+	@# Programs find the library by the linker's cache; a staged installation has none.
+	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ]; then ldconfig 2>/dev/null || true; fi
 
 clean:
-	rm -rf build build-*
+	rm -rf $(BUILD) build build-test build-asan

@@ -44,17 +44,18 @@ static void print_columns(void)
 
 static void print_steps(const struct lane *lane, const char *name)
 {
-	bool folded = lane->n_steps > STEPS_SHOWN;
+	size_t total = lane->n_steps + lane->n_beyond;
+	bool folded = total > STEPS_SHOWN;
 
 	for (size_t i = 0; i < lane->n_steps; i++) {
 		char what[64];
 
 		if (folded && i == STEPS_SHOWN - 2) {
-			size_t left_out = lane->n_steps - STEPS_SHOWN + 1;
-
+			/* The last one is shown when it was kept. */
+			i = lane->n_beyond ? lane->n_steps : lane->n_steps - 2;
 			printf("  %11s  %13s   %s%zu more%s\n", "...", "", colour(COLOUR_DIM),
-			       left_out, colour(COLOUR_NONE));
-			i = lane->n_steps - 2;
+			       total - (STEPS_SHOWN - 2) - (lane->n_beyond ? 0 : 1),
+			       colour(COLOUR_NONE));
 			continue;
 		}
 		snprintf(what, sizeof(what), "%s %zu", name, i + 1);
@@ -194,6 +195,7 @@ static void json_lane(struct json *json, const char *key, const struct lane *lan
 		json_end_object(json);
 	}
 	json_end_array(json);
+	json_uint(json, "events_left_out", lane->n_beyond);
 	json_seconds(json, "death_earliest_s", lane->death_us);
 	json_seconds(json, "death_latest_s", lane->worst_us);
 	json_string(json, "error",

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "explanation.h"
 
+#include <errno.h>
+
 #include "base/macro.h"
 
 /* Runs the model once, with the earliest wheel first: the latest then completes what that one
@@ -11,24 +13,27 @@ static int run_lane(const struct tcpkeep_situation *situation, const struct tcpk
 	bool earliest = situation->wheel == TCPKEEP_WHEEL_EARLIEST;
 	struct tcpkeep_timeline timeline;
 	struct tcpkeep_event event;
-	size_t n = 0;
+	size_t total = 0;
 	int r;
 
 	r = tcpkeep_timeline_init(&timeline, situation, kernel);
 	if (r < 0)
 		return r;
-	while (tcpkeep_timeline_next(&timeline, &event) > 0 && event.kind != TCPKEEP_EVENT_DEATH) {
-		if (n == LANE_STEPS_MAX)
-			break;
+	while (tcpkeep_timeline_next(&timeline, &event) > 0 && event.kind != TCPKEEP_EVENT_DEATH &&
+	       total < LANE_STEPS_LIMIT) {
 		lane->kind = event.kind;
-		if (earliest)
-			lane->steps[n].earliest_us = event.at_us;
-		else
-			lane->steps[n].latest_us = event.at_us;
-		n++;
+		if (total < LANE_STEPS_MAX && earliest)
+			lane->steps[total].earliest_us = event.at_us;
+		else if (total < LANE_STEPS_MAX)
+			lane->steps[total].latest_us = event.at_us;
+		total++;
 	}
+	/* Given up asking: a timer on each tick. The limit is then met within a tick. */
+	if (total == LANE_STEPS_LIMIT)
+		event = (struct tcpkeep_event){.at_us = lane->worst_us, .error = ETIMEDOUT};
 	if (earliest) {
-		lane->n_steps = n;
+		lane->n_steps = MIN(total, (size_t)LANE_STEPS_MAX);
+		lane->n_beyond = total - lane->n_steps;
 		lane->death_us = event.at_us;
 		lane->error = event.error;
 		return 0;
@@ -38,9 +43,12 @@ static int run_lane(const struct tcpkeep_situation *situation, const struct tcpk
 	 * that sends one more packet with the earliest wheel is then the first that can be the
 	 * last.
 	 */
-	if (n < lane->n_steps) {
-		lane->n_steps = n;
-		lane->death_us = lane->steps[n].earliest_us;
+	if (total < lane->n_steps) {
+		lane->n_steps = total;
+		lane->n_beyond = 0;
+		lane->death_us = lane->steps[total].earliest_us;
+	} else {
+		lane->n_beyond = MIN(lane->n_beyond, total - lane->n_steps);
 	}
 	return 0;
 }

@@ -5,8 +5,11 @@
 #include <stddef.h>
 #include <tcpkeep.h>
 
-/* probes is at most 255; retransmissions and window probes end at tcp_retries2, a u8. */
+/* Steps that are kept; a user timeout allows for any number. */
 #define LANE_STEPS_MAX 256
+
+/* Steps after which the model is no longer asked: a timer on each tick (sysctl intvl=0) would go on for minutes. */
+#define LANE_STEPS_LIMIT 1000000
 
 /* One packet that asks the peer: when, at the earliest and at the latest. */
 struct step {
@@ -18,7 +21,8 @@ struct lane {
 	enum tcpkeep_condition condition;
 	enum tcpkeep_event_kind kind; /* what its steps are */
 	struct step steps[LANE_STEPS_MAX];
-	size_t n_steps;
+	size_t n_steps;	 /* kept */
+	size_t n_beyond; /* that followed */
 	uint64_t death_us; /* if no timer is late; TCPKEEP_NEVER */
 	uint64_t worst_us; /* at the latest */
 	int error;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The live line of `tcpkeep prove`. */
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/macro.h"
@@ -47,18 +48,22 @@ void prove_print_progress(const struct prove_progress *progress, void *userdata)
 	const bool *nat_acted = progress->acted[PROVE_NAT];
 	const bool *vanish_acted = progress->acted[PROVE_VANISH];
 	uint64_t total = MAX(progress->total_us, progress->elapsed_us);
-	char a[24], b[24], c[24], d[24];
+	char a[24], b[24], c[24], d[24], line[200];
+	struct winsize window = {.ws_col = 80};
 
 	(void)userdata;
 	if (!isatty(STDERR_FILENO))
 		return;
-	fprintf(stderr,
-		"\r\033[K%3u of %u s  NAT: %s | with tcpkeep: %s   server vanished: %s | with: %s",
-		(unsigned)(progress->elapsed_us / 1000000), (unsigned)((total + 999999) / 1000000),
-		nat_state(nat[PROVE_WITHOUT], nat_acted[PROVE_WITHOUT], a, sizeof(a)),
-		nat_state(nat[PROVE_WITH], nat_acted[PROVE_WITH], b, sizeof(b)),
-		vanish_state(vanish[PROVE_WITHOUT], vanish_acted[PROVE_WITHOUT], c, sizeof(c)),
-		vanish_state(vanish[PROVE_WITH], vanish_acted[PROVE_WITH], d, sizeof(d)));
+	ioctl(STDERR_FILENO, TIOCGWINSZ, &window);
+	snprintf(line, sizeof(line),
+		 "%3u of %u s  NAT: %s | with tcpkeep: %s   server vanished: %s | with: %s",
+		 (unsigned)(progress->elapsed_us / 1000000), (unsigned)((total + 999999) / 1000000),
+		 nat_state(nat[PROVE_WITHOUT], nat_acted[PROVE_WITHOUT], a, sizeof(a)),
+		 nat_state(nat[PROVE_WITH], nat_acted[PROVE_WITH], b, sizeof(b)),
+		 vanish_state(vanish[PROVE_WITHOUT], vanish_acted[PROVE_WITHOUT], c, sizeof(c)),
+		 vanish_state(vanish[PROVE_WITH], vanish_acted[PROVE_WITH], d, sizeof(d)));
+	/* A line that wraps could not be written over. */
+	fprintf(stderr, "\r\033[K%.*s", window.ws_col > 1 ? window.ws_col - 1 : 79, line);
 	fflush(stderr);
 	shown = true;
 }

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/macro.h"
 #include "procfs.h"
+#include "timeline.h"
 #include "visit.h"
 
 #define NS_PER_S 1000000000
@@ -67,6 +68,9 @@ static int read_inside(void *userdata)
 	/* Alone in missing it is older than the variable, and the default is what it uses. */
 	if (read_unsigned("tcp_rto_max_ms", &k->rto_max_ms) < 0)
 		missing += missing > 0;
+	/* An int before Linux 5.16: what nobody lives to see is no different from the u8's most. */
+	k->retries2 = MIN(k->retries2, TIMELINE_RETRIES_MAX);
+	k->orphan_retries = MIN(k->orphan_retries, TIMELINE_RETRIES_MAX);
 	reading->missing = missing;
 	return 0;
 }

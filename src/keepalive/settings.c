@@ -84,9 +84,46 @@ static const struct key *find_key(const char *name, size_t len)
 	return NULL;
 }
 
-/* Every word that may start a setting; the order is that of the hints. */
-static const char *const words[] = {"time", "intvl", "probes",   "user-timeout", "on",
-				    "off",  "idle",  "interval", "count",        "cnt"};
+/* What may be meant by another word: the spellings that are printed. */
+static const char *const words[] = {
+	"time", "intvl", "probes", "user-timeout", "on", "off",
+};
+
+/* What others call them, and what people paste: not accepted, but understood. */
+static const struct {
+	const char *name, *key;
+} foreign[] = {
+	{"tcp_keepalive_time", "time"},
+	{"tcp_keepalive_intvl", "intvl"},
+	{"tcp_keepalive_probes", "probes"},
+	{"net.ipv4.tcp_keepalive_time", "time"},
+	{"net.ipv4.tcp_keepalive_intvl", "intvl"},
+	{"net.ipv4.tcp_keepalive_probes", "probes"},
+	{"keepidle", "time"},
+	{"keepintvl", "intvl"},
+	{"keepcnt", "probes"},
+	{"tcp_keepidle", "time"},
+	{"tcp_keepintvl", "intvl"},
+	{"tcp_keepcnt", "probes"},
+	{"tcp_user_timeout", "user-timeout"},
+	{"timeout", "user-timeout"},
+	{"user_timeout", "user-timeout"},
+	{"int", "intvl"},
+};
+
+static const char *meant_by(const char *name, size_t len)
+{
+	char lower[32];
+
+	if (len >= sizeof(lower))
+		return NULL;
+	for (size_t i = 0; i < len; i++)
+		lower[i] = (char)(name[i] >= 'A' && name[i] <= 'Z' ? name[i] - 'A' + 'a' : name[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(foreign); i++)
+		if (word_is(lower, len, foreign[i].name))
+			return foreign[i].key;
+	return nearest(lower, len, words, ARRAY_SIZE(words));
+}
 
 /* "accepted: 1 to 32767 seconds"; buf may hold it. */
 static const char *accepted(const struct key *key, enum tcpkeep_scope scope, char *buf, size_t size)
@@ -104,7 +141,7 @@ static const char *accepted(const struct key *key, enum tcpkeep_scope scope, cha
 static int fail_unknown_key(const char *name, size_t len, enum tcpkeep_scope scope,
 			    struct tcpkeep_error *ret_error)
 {
-	const char *hint = nearest(name, len, words, ARRAY_SIZE(words));
+	const char *hint = meant_by(name, len);
 	char shown[SHOWN_MAX];
 
 	escape_text(name, len, shown, sizeof(shown));

@@ -10,16 +10,17 @@
 #include <tcpkeep.h>
 
 #include "base/macro.h"
+#include "timeline.h"
 #include "wheel.h"
 
 #define NONE UINT64_MAX
 
 /* include/net/tcp.h */
-#define RTO_MIN_MS         200 /* TCP_RTO_MIN */
-#define PROBE0_BACKOFF_MAX 10  /* ilog2(TCP_RTO_MAX / TCP_RTO_MIN) + 1 */
-#define TIMEOUT_MIN_TICKS  2   /* TCP_TIMEOUT_MIN */
-#define TIMEWAIT_LEN_S     60  /* TCP_TIMEWAIT_LEN */
-#define ORPHAN_RETRIES     8   /* tcp_orphan_retries(): what 0 means */
+#define TIMEWAIT_LEN_S 60 /* TCP_TIMEWAIT_LEN */
+#define ORPHAN_RETRIES 8  /* tcp_orphan_retries(): what 0 means */
+
+/* A century: beyond it the arithmetic ends, and nobody waits. */
+#define SPAN_MAX_US (100ULL * 366 * 86400 * 1000000)
 
 struct state {
 	struct tcpkeep_situation situation;
@@ -46,14 +47,39 @@ struct state {
 
 _Static_assert(sizeof(struct state) <= sizeof(struct tcpkeep_timeline), "opaque_ is too small");
 
-/* msecs_to_jiffies() rounds up, so no timeout comes early. */
+uint64_t timeline_ms_to_ticks(const struct tcpkeep_kernel *kernel, uint64_t ms)
+{
+	return (ms * kernel->hz + 999) / 1000;
+}
+
+bool timeline_kernel_is_sound(const struct tcpkeep_kernel *kernel)
+{
+	return kernel->hz > 0 && kernel->hz <= 10000 && kernel->rto_max_ms >= TIMELINE_RTO_MIN_MS &&
+	       kernel->rto_max_ms <= 86400000 && kernel->retries2 <= TIMELINE_RETRIES_MAX &&
+	       kernel->orphan_retries <= TIMELINE_RETRIES_MAX;
+}
+
+uint64_t timeline_model_timeout(const struct tcpkeep_kernel *kernel, unsigned boundary)
+{
+	uint64_t base = timeline_ms_to_ticks(kernel, TIMELINE_RTO_MIN_MS);
+	uint64_t rto_max = timeline_ms_to_ticks(kernel, kernel->rto_max_ms);
+	unsigned linear = 0;
+
+	while (base << (linear + 1) <= rto_max)
+		linear++;
+	if (boundary <= linear)
+		return ((2ULL << boundary) - 1) * base;
+	return ((2ULL << linear) - 1) * base + (boundary - linear) * rto_max;
+}
+
 static uint64_t ms_to_ticks(const struct state *s, uint64_t ms)
 {
-	return (ms * s->kernel.hz + 999) / 1000;
+	return timeline_ms_to_ticks(&s->kernel, ms);
 }
 
 static uint64_t us_to_ticks(const struct state *s, uint64_t us)
 {
+	us = MIN(us, SPAN_MAX_US);
 	return us / 1000000 * s->kernel.hz + (us % 1000000 * s->kernel.hz + 999999) / 1000000;
 }
 
@@ -184,19 +210,6 @@ static unsigned retries(const struct state *s)
 	return s->kernel.orphan_retries > 0 ? (unsigned)s->kernel.orphan_retries : ORPHAN_RETRIES;
 }
 
-/* tcp_model_timeout(): how long so many doublings from TCP_RTO_MIN take. */
-static uint64_t model_timeout(const struct state *s, unsigned boundary)
-{
-	uint64_t base = ms_to_ticks(s, RTO_MIN_MS);
-	unsigned linear = 0;
-
-	while (base << (linear + 1) <= s->rto_max)
-		linear++;
-	if (boundary <= linear)
-		return ((2ULL << boundary) - 1) * base;
-	return ((2ULL << linear) - 1) * base + (boundary - linear) * s->rto_max;
-}
-
 /* tcp_write_err(): an orphan has nobody to be told. */
 static void give_up(struct state *s, struct tcpkeep_event *ret)
 {
@@ -208,7 +221,8 @@ static void give_up(struct state *s, struct tcpkeep_event *ret)
 
 static bool retransmits_timed_out(const struct state *s)
 {
-	uint64_t limit = s->user_timeout ? s->user_timeout : model_timeout(s, retries(s));
+	uint64_t limit =
+		s->user_timeout ? s->user_timeout : timeline_model_timeout(&s->kernel, retries(s));
 
 	return s->sent > 0 && s->now - s->began >= limit;
 }
@@ -246,12 +260,12 @@ static void retransmit_fire(struct state *s, struct tcpkeep_event *ret)
 /* tcp_probe0_when(), tcp_clamp_probe0_to_user_timeout() */
 static uint64_t window_probe_delay(const struct state *s)
 {
-	uint64_t delay = s->rto << MIN(s->backoff, (unsigned)PROBE0_BACKOFF_MAX);
+	uint64_t delay = s->rto << MIN(s->backoff, (unsigned)TIMELINE_PROBE0_BACKOFF_MAX);
 
 	delay = MIN(delay, s->rto_max);
 	if (s->began == NONE)
 		return delay;
-	return clamp_to_user_timeout(s, delay, TIMEOUT_MIN_TICKS);
+	return clamp_to_user_timeout(s, delay, TIMELINE_TIMEOUT_MIN_TICKS);
 }
 
 static void window_probe_fire(struct state *s, struct tcpkeep_event *ret)
@@ -346,11 +360,11 @@ static void start_orphan(struct state *s)
 
 static void start_transmit(struct state *s)
 {
-	unsigned rto_ms = s->situation.rto_ms ? s->situation.rto_ms : RTO_MIN_MS;
+	unsigned rto_ms = s->situation.rto_ms ? s->situation.rto_ms : TIMELINE_RTO_MIN_MS;
 	unsigned first_ms = s->situation.first_timeout_ms ? s->situation.first_timeout_ms : rto_ms;
 
 	s->outstanding = true;
-	s->rto = ms_to_ticks(s, MAX(rto_ms, (unsigned)RTO_MIN_MS));
+	s->rto = ms_to_ticks(s, MAX(rto_ms, (unsigned)TIMELINE_RTO_MIN_MS));
 	s->transmit_fires = arm(s, ms_to_ticks(s, first_ms));
 	if (s->situation.condition == TCPKEEP_CONDITION_IN_FLIGHT)
 		peer_hears(s);
@@ -381,7 +395,10 @@ EXPORT int tcpkeep_timeline_init(struct tcpkeep_timeline *timeline,
 {
 	struct state *s = (struct state *)timeline->opaque_;
 
-	if (kernel->hz == 0 || kernel->rto_max_ms < RTO_MIN_MS)
+	if (!timeline_kernel_is_sound(kernel) || situation->probes_out < 0 ||
+	    situation->probes_out > UINT8_MAX || situation->silence_us > SPAN_MAX_US ||
+	    situation->timer_us > SPAN_MAX_US || situation->rtt_us > SPAN_MAX_US ||
+	    situation->rto_ms > kernel->rto_max_ms || situation->first_timeout_ms > INT32_MAX)
 		return -EINVAL;
 	*s = (struct state){
 		.situation = *situation,

@@ -330,6 +330,72 @@ static void no_exact_run_is_worse_than_the_worst_case(void **state)
 		}
 }
 
+static uint64_t random_state = 88172645463325252ULL;
+
+static uint64_t random_between(uint64_t low, uint64_t high)
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return low + random_state % (high - low + 1);
+}
+
+/* Few of the high values, as in life. */
+static int random_small(int max)
+{
+	return (int)random_between(1, random_between(1, (uint64_t)max));
+}
+
+static uint64_t exact_death(struct tcpkeep_situation *s, const struct tcpkeep_kernel *kernel)
+{
+	struct tcpkeep_timeline timeline;
+	struct tcpkeep_event event;
+
+	s->wheel = TCPKEEP_WHEEL_EXACT;
+	s->start_jiffies = random_between(0, 1U << 24);
+	assert_int_equal(tcpkeep_timeline_init(&timeline, s, kernel), 0);
+	while (tcpkeep_timeline_next(&timeline, &event) > 0 && event.kind != TCPKEEP_EVENT_DEATH)
+		;
+	return event.at_us;
+}
+
+/* The same over settings and kernels that nobody chose. */
+static void no_random_run_is_worse_than_the_worst_case(void **state)
+{
+	static const unsigned hz[] = {100, 250, 300, 1000};
+
+	(void)state;
+	for (int i = 0; i < 4000; i++) {
+		struct tcpkeep_situation s = {.settings = TCPKEEP_SETTINGS(1, 1, 1)};
+		struct tcpkeep_kernel kernel = hz250;
+		struct tcpkeep_detection d;
+
+		kernel.hz = hz[random_between(0, 3)];
+		kernel.retries2 = (int)random_between(0, 30);
+		kernel.rto_max_ms = (unsigned)random_between(1000, 120000);
+		s.settings.time_s = random_small(TCPKEEP_TIME_MAX_S);
+		s.settings.intvl_s = random_small(1000);
+		s.settings.probes = random_small(TCPKEEP_PROBES_MAX);
+		if (i % 2) {
+			s.settings.fields |= TCPKEEP_USER_TIMEOUT;
+			s.settings.user_timeout_ms = random_small(1200000);
+		}
+		assert_int_equal(tcpkeep_detection(&s.settings, &kernel, &d), 0);
+		for (int j = 0; j < 4; j++) {
+			s.peer = TCPKEEP_PEER_SILENT;
+			s.condition = TCPKEEP_CONDITION_IDLE;
+			assert_true(exact_death(&s, &kernel) <= d.idle_us);
+			s.condition = TCPKEEP_CONDITION_IN_FLIGHT;
+			assert_true(exact_death(&s, &kernel) <= d.in_flight_us);
+			s.condition = TCPKEEP_CONDITION_ZERO_WINDOW;
+			assert_true(exact_death(&s, &kernel) <= d.zero_window_us);
+			s.peer = TCPKEEP_PEER_ANSWERS;
+			if (i % 2)
+				assert_true(exact_death(&s, &kernel) <= d.zero_window_answered_us);
+		}
+	}
+}
+
 static void the_period_is_the_longer_of_time_and_intvl(void **state)
 {
 	const struct tcpkeep_settings slow_intvl = TCPKEEP_SETTINGS(60, 75, 6);
@@ -351,6 +417,14 @@ static void nonsense_from_the_kernel_is_refused(void **state)
 	(void)state;
 	kernel.hz = 0;
 	assert_int_equal(tcpkeep_timeline_init(&timeline, &s, &kernel), -EINVAL);
+	kernel = hz250;
+	kernel.retries2 = INT32_MAX;
+	assert_int_equal(tcpkeep_timeline_init(&timeline, &s, &kernel), -EINVAL);
+	s.probes_out = INT32_MAX;
+	assert_int_equal(tcpkeep_timeline_init(&timeline, &s, &hz250), -EINVAL);
+	s.probes_out = 0;
+	s.timer_us = UINT64_MAX;
+	assert_int_equal(tcpkeep_timeline_init(&timeline, &s, &hz250), -EINVAL);
 }
 
 int main(void)
@@ -368,6 +442,7 @@ int main(void)
 		cmocka_unit_test(an_orphan_in_fin_wait2_is_freed),
 		cmocka_unit_test(the_detection_times_are_worst_cases),
 		cmocka_unit_test(no_exact_run_is_worse_than_the_worst_case),
+		cmocka_unit_test(no_random_run_is_worse_than_the_worst_case),
 		cmocka_unit_test(the_period_is_the_longer_of_time_and_intvl),
 		cmocka_unit_test(nonsense_from_the_kernel_is_refused),
 	};
