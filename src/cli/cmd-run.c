@@ -298,10 +298,12 @@ static void say_verbosely(const char *library, const struct program *program,
 }
 
 /* Becomes the program: nothing of tcpkeep is left that could be in the way. */
-static int run_alone(char *const argv[], const char *library, const struct plan *plan)
+static int run_alone(char *const argv[], const char *library, struct plan *plan)
 {
-	int r = preload_set_environment(library, plan);
+	int r;
 
+	plan->root = getpid();
+	r = preload_set_environment(library, plan);
 	if (r < 0) {
 		say_error("run: cannot set the environment: %s", strerror(-r));
 		return EXIT_FAILED;
@@ -310,23 +312,41 @@ static int run_alone(char *const argv[], const char *library, const struct plan 
 	return fail_exec(argv[0], -errno);
 }
 
+struct announcement {
+	const char *library;
+	struct plan *plan;
+};
+
+/* In the child, which alone knows its number. */
+static int announce(void *userdata)
+{
+	const struct announcement *announcement = userdata;
+
+	announcement->plan->root = getpid();
+	return preload_set_environment(announcement->library, announcement->plan);
+}
+
+static int fail_report(int r)
+{
+	if (r == -EFBIG) {
+		say_error("run: --report: the limit of file sizes (ulimit -f) leaves no room for "
+			  "the counters; raise it or run without --report");
+		return EXIT_FAILED;
+	}
+	say_error("run: --report: no memory for the counters: %s; try without it", strerror(-r));
+	return EXIT_LACKING;
+}
+
 static int run_reported(char *const argv[], const char *library, struct plan *plan, bool json)
 {
+	struct announcement announcement = {library, plan};
 	struct report *report;
 	int fd, status, r;
 
 	fd = report_create(&report, &plan->report);
-	if (fd < 0) {
-		say_error("run: --report: no memory for the counters: %s; try without it",
-			  strerror(-fd));
-		return EXIT_LACKING;
-	}
-	r = preload_set_environment(library, plan);
-	if (r < 0) {
-		say_error("run: cannot set the environment: %s", strerror(-r));
-		return EXIT_FAILED;
-	}
-	r = supervise(argv, &status);
+	if (fd < 0)
+		return fail_report(fd);
+	r = supervise(argv, announce, &announcement, &status);
 	if (r < 0)
 		return fail_exec(argv[0], r);
 	if (json)
@@ -357,6 +377,10 @@ static int run(const struct invocation *invocation)
 	if (status != EXIT_DONE)
 		return status;
 	say_settings_warnings(&plan.settings);
+	if (program.drops_environment)
+		say_warning(
+			"run: env -i removes LD_PRELOAD as well, so that what it starts runs "
+			"without keepalive; put it in front: env -i ... tcpkeep run -- COMMAND");
 	if (args->verbose)
 		say_verbosely(library, &program, &plan);
 	if (args->report)

@@ -8,7 +8,8 @@
 /* Steps that are kept; a user timeout allows for any number. */
 #define LANE_STEPS_MAX 256
 
-/* Steps after which the model is no longer asked: a timer on each tick (sysctl intvl=0) would go on for minutes. */
+/* Steps after which the model is no longer asked: a timer on each tick (sysctl intvl=0) would go on
+ * for minutes. */
 #define LANE_STEPS_LIMIT 1000000
 
 /* One packet that asks the peer: when, at the earliest and at the latest. */
@@ -21,8 +22,8 @@ struct lane {
 	enum tcpkeep_condition condition;
 	enum tcpkeep_event_kind kind; /* what its steps are */
 	struct step steps[LANE_STEPS_MAX];
-	size_t n_steps;	 /* kept */
-	size_t n_beyond; /* that followed */
+	size_t n_steps;    /* kept */
+	size_t n_beyond;   /* that followed */
 	uint64_t death_us; /* if no timer is late; TCPKEEP_NEVER */
 	uint64_t worst_us; /* at the latest */
 	int error;

@@ -59,6 +59,15 @@ static void read_report(const char *text, size_t len, struct plan_report *ret)
 	*ret = (struct plan_report){(int)parts[0], (int)parts[1], (uint64_t)parts[2]};
 }
 
+/* A PID. Of another namespace it is nobody's here, or somebody else's: then nothing is met. */
+static void read_root(const char *text, size_t len, int *ret)
+{
+	int64_t pid;
+
+	if (number_parse(text, len, 1, INT_MAX, &pid) == 0)
+		*ret = (int)pid;
+}
+
 static void read_word(const char *word, size_t len, plan_complain *complain, struct plan *plan)
 {
 	struct tcpkeep_error error;
@@ -72,6 +81,8 @@ static void read_word(const char *word, size_t len, plan_complain *complain, str
 		tell(complain, PLAN_VARIABLE ": mode is default or enforce; the word is ignored");
 	} else if (starts_with(word, len, "report=")) {
 		read_report(word + 7, len - 7, &plan->report);
+	} else if (starts_with(word, len, "root=")) {
+		read_root(word + 5, len - 5, &plan->root);
 	} else {
 		r = tcpkeep_settings_parse_word(word, len, TCPKEEP_SCOPE_SOCKET, &plan->settings,
 						&error);
@@ -211,6 +222,8 @@ int plan_format(const struct plan *plan, char *buf, size_t size)
 	if (plan->report.pid)
 		n += snprintf(text + n, sizeof(text) - (size_t)n, " report=%d/%d/%" PRIu64,
 			      plan->report.pid, plan->report.fd, plan->report.nonce);
+	if (plan->root)
+		n += snprintf(text + n, sizeof(text) - (size_t)n, " root=%d", plan->root);
 	if ((size_t)n >= size)
 		return -ENOBUFS;
 	memcpy(buf, text, (size_t)n + 1);

@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <tcpkeep.h>
 
-/* The variable that `tcpkeep run` sets: settings, mode=, report=. */
+/* The variable that `tcpkeep run` sets: settings, mode=, report=, root=. */
 #define PLAN_VARIABLE "TCPKEEP"
 
 /* Where the counters of --report are: a memfd of the process that reports. */
@@ -27,6 +27,11 @@ struct plan {
 	bool reread; /* DD_EVAL_ENVIRONMENT_ONCE=0: each socket() reads the environment again */
 	bool debug;  /* DD_DEBUG=1 */
 	struct plan_report report;
+	/*
+	 * The process that meets the sockets it inherited; 0: none does. Those below it inherit
+	 * what was met already, and what their parents chose for it since.
+	 */
+	int root;
 };
 
 /* The value of a variable, NULL when it is not set. */
@@ -43,7 +48,7 @@ typedef void plan_complain(const char *message);
 void plan_read(plan_lookup *lookup, plan_complain *complain, struct plan *ret);
 
 /* Room for every text that plan_format() makes, with the NUL. */
-#define PLAN_TEXT_MAX (TCPKEEP_SETTINGS_TEXT_MAX + 80)
+#define PLAN_TEXT_MAX (TCPKEEP_SETTINGS_TEXT_MAX + 100)
 
 /* Writes the value of TCPKEEP that plan_read() reads back to the same. Returns the length or
  * -ENOBUFS. */

@@ -50,29 +50,23 @@ static int find_on_path(const char *name, char ret[PATH_MAX])
 	const char *path = getenv("PATH");
 	bool denied = false;
 
-	for (const char *at = path ? path : "/bin:/usr/bin"; at; at = strchr(at, ':')) {
+	/* An empty element, also the whole of an empty PATH, is the working directory. */
+	for (const char *at = path ? path : "/bin:/usr/bin", *next; at; at = next) {
+		size_t len = strcspn(at, ":");
 		char candidate[PATH_MAX];
-		size_t len;
 		int n, r;
 
-		at += *at == ':' && at != path;
-		len = strcspn(at, ":");
+		next = at[len] ? at + len + 1 : NULL;
 		n = snprintf(candidate, sizeof(candidate), "%.*s%s%s", (int)len, at, len ? "/" : "",
 			     name);
-		at += len;
-		if (n < 0 || (size_t)n >= sizeof(candidate)) {
-			if (*at == '\0')
-				break;
+		if (n < 0 || (size_t)n >= sizeof(candidate))
 			continue;
-		}
 		r = try_path(candidate);
 		if (r == 0) {
 			memcpy(ret, candidate, (size_t)n + 1);
 			return 0;
 		}
 		denied |= r == -EACCES;
-		if (*at == '\0')
-			break;
 	}
 	return denied ? -EACCES : -ENOENT;
 }
@@ -229,6 +223,15 @@ static char *const *skip_env(char *const argv[])
 	return argv;
 }
 
+/* Does env(1) start the program with an empty environment? Only what is plain to see. */
+static bool drops_environment(char *const argv[])
+{
+	if (!argv[0] || !argv[1] || strcmp(base_name(argv[0]), "env") != 0)
+		return false;
+	return strcmp(argv[1], "-") == 0 || strcmp(argv[1], "-i") == 0 ||
+	       strcmp(argv[1], "--ignore-environment") == 0;
+}
+
 static enum program_verdict fail(struct program *program, int r)
 {
 	program->error = -r;
@@ -280,6 +283,7 @@ void program_inspect(char *const argv[], struct program *ret)
 	r = find(argv[0], ret->command);
 	if (r == 0) {
 		argv = skip_env(argv);
+		ret->drops_environment = drops_environment(argv);
 		r = find(argv[0], ret->path);
 	}
 	if (r < 0) {

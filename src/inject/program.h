@@ -3,6 +3,7 @@
 #pragma once
 
 #include <limits.h>
+#include <stdbool.h>
 
 enum program_verdict {
 	PROGRAM_FITS = 0,
@@ -21,6 +22,7 @@ struct program {
 	char command[PATH_MAX]; /* what was asked for, as it was found */
 	char detail[PATH_MAX];  /* OTHER_LIBC: the loader */
 	int error;              /* NOT_EXECUTABLE: errno */
+	bool drops_environment; /* env -i: what it starts will not know of us */
 };
 
 /* argv as for execvp(). Follows "#!" lines and env(1). */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -20,6 +21,18 @@ static struct report *map_report(int fd)
 	return map == MAP_FAILED ? NULL : map;
 }
 
+/* The limit of file sizes (ulimit -f) counts here as well: an error is wanted, not SIGXFSZ. */
+static int set_size(int fd)
+{
+	struct sigaction ignore = {.sa_handler = SIG_IGN}, before;
+	int r;
+
+	sigaction(SIGXFSZ, &ignore, &before);
+	r = ftruncate(fd, sizeof(struct report)) < 0 ? -errno : 0;
+	sigaction(SIGXFSZ, &before, NULL);
+	return r;
+}
+
 int report_create(struct report **ret, struct plan_report *ret_where)
 {
 	struct report *report;
@@ -32,18 +45,20 @@ int report_create(struct report **ret, struct plan_report *ret_where)
 	fd = memfd_create("tcpkeep-report", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return -errno;
-	if (ftruncate(fd, sizeof(*report)) < 0 || fcntl(fd, F_ADD_SEALS, SEALS) < 0)
+	r = set_size(fd);
+	if (r < 0)
 		goto fail;
-	report = map_report(fd);
-	if (!report)
+	report = fcntl(fd, F_ADD_SEALS, SEALS) < 0 ? NULL : map_report(fd);
+	if (!report) {
+		r = -errno;
 		goto fail;
+	}
 	report->magic = REPORT_MAGIC;
 	report->nonce = nonce;
 	*ret = report;
 	*ret_where = (struct plan_report){getpid(), fd, nonce};
 	return fd;
 fail:
-	r = -errno;
 	close(fd);
 	return r;
 }

@@ -19,9 +19,13 @@ uint8_t shim_table[SHIM_TABLE_SIZE];
 static inline void set_fresh(int fd, uint8_t entry, enum shim_kind kind)
 {
 	uint8_t own = entry & shim.respected;
-	const struct shim_option *end = shim.options + shim.n_options;
+	unsigned n_options = __atomic_load_n(&shim.n_options, __ATOMIC_ACQUIRE);
+	const struct shim_option *end = shim.options + n_options;
 	int saved = errno;
 
+	/* Nothing to do, or another thread is still in shim_init(): then it stays as it is. */
+	if (unlikely(n_options == 0))
+		return;
 	/* First, so that in enforce mode no other thread slips in a value between here and the
 	 * call. */
 	shim_mark(fd, (unsigned)kind | (entry & SHIM_FIELDS_MASK));
@@ -53,6 +57,8 @@ static inline void prepare(int fd, enum shim_kind kind)
 		shim_count(left_alone);
 		break;
 	case SHIM_OTHER:
+		shim_meet_other(fd, kind);
+		break;
 	case SHIM_GIVEN:
 		break;
 	default:
@@ -159,11 +165,12 @@ EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t 
 	return shim_real.setsockopt(fd, level, name, value, len);
 }
 
-/* What the program chose cannot be read from the kernel again: off looks the same as never asked.
- */
-static inline bool holds_a_choice(uint8_t entry)
+/* What the kernel cannot tell again: a choice (off looks the same as never asked), and that a
+ * listener's queue has nothing in it that was born before it was set. */
+static inline bool is_worth_keeping(uint8_t entry)
 {
-	return entry & SHIM_FIELDS_MASK || shim_kind(entry) == SHIM_LEFT_ALONE;
+	return entry & SHIM_FIELDS_MASK || shim_kind(entry) == SHIM_LEFT_ALONE ||
+	       shim_kind(entry) == SHIM_LISTENER;
 }
 
 /*
@@ -175,8 +182,24 @@ static inline void forget(int fd)
 {
 	uint8_t entry = shim_entry(fd);
 
-	if (entry && likely(!holds_a_choice(entry) || !shim_in_vfork()))
-		shim_mark(fd, SHIM_UNKNOWN);
+	/* Our parent's thread may make a choice while we look: then look again. */
+	while (entry && likely(!is_worth_keeping(entry) || !shim_in_vfork()))
+		if (likely(shim_replace(fd, &entry, SHIM_UNKNOWN)))
+			return;
+}
+
+/*
+ * A copy is the same socket: a choice holds for it as well. FRESH would not stay true when the
+ * other one connects. After vfork() the table is the parent's, whose descriptors are others.
+ */
+static inline void copy_known(int fd, int to)
+{
+	uint8_t entry = shim_entry(fd), unknown = SHIM_UNKNOWN;
+
+	if (shim_kind(entry) == SHIM_FRESH)
+		entry &= SHIM_FIELDS_MASK;
+	if (entry && !shim_in_vfork())
+		shim_replace(to, &unknown, entry);
 }
 
 EXPORT int close(int fd)
@@ -185,21 +208,27 @@ EXPORT int close(int fd)
 	return shim_real.close(fd);
 }
 
-/*
- * The new descriptor is the same socket, but what is known about it is not copied: after vfork()
- * this table is the parent's, whose descriptors are others.
- */
 EXPORT int dup2(int fd, int to)
 {
+	int r;
+
 	if (fd != to)
 		forget(to);
-	return shim_real.dup2(fd, to);
+	r = shim_real.dup2(fd, to);
+	if (r >= 0 && fd != to)
+		copy_known(fd, to);
+	return r;
 }
 
 EXPORT int dup3(int fd, int to, int flags)
 {
+	int r;
+
 	forget(to);
-	return shim_real.dup3(fd, to, flags);
+	r = shim_real.dup3(fd, to, flags);
+	if (r >= 0)
+		copy_known(fd, to);
+	return r;
 }
 
 /*

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* The preload library's start: what the environment asks for, made ready for the hooks. */
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/macro.h"
@@ -19,21 +22,47 @@ struct shim shim = {.respected = SHIM_FIELDS_MASK};
 
 _Static_assert(SHIM_OPTIONS_MAX == SOCKET_OPTIONS, "the plan has room for every option");
 
+/* Writes without the signals that a write may raise: they could end the program. */
+static void write_quietly(int fd, const char *line, size_t size)
+{
+	static const struct timespec now = {0, 0};
+	sigset_t raised, before, pending;
+
+	sigemptyset(&raised);
+	sigaddset(&raised, SIGPIPE);
+	sigaddset(&raised, SIGXFSZ);
+	if (pthread_sigmask(SIG_BLOCK, &raised, &before) != 0)
+		return;
+	/* What waits already is the program's. */
+	if (sigpending(&pending) == 0) {
+		if (sigismember(&pending, SIGPIPE))
+			sigdelset(&raised, SIGPIPE);
+		if (sigismember(&pending, SIGXFSZ))
+			sigdelset(&raised, SIGXFSZ);
+	}
+	syscall(SYS_write, fd, line, size);
+	sigtimedwait(&raised, NULL, &now);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 /*
- * One line on stderr, past stdio. Not into a socket: descriptor 2 of a daemon may be a connection,
- * on which a line of ours would be data.
+ * One line on stderr, past stdio, if there is somebody to take it at once. Not into a socket:
+ * descriptor 2 of a daemon may be a connection, on which a line of ours would be data.
  */
 static void complain(const char *message)
 {
+	struct pollfd stderr_fd = {STDERR_FILENO, POLLOUT, 0};
 	char line[400];
 	socklen_t len = sizeof(int);
 	int type, n;
 
 	if (getsockopt(STDERR_FILENO, SOL_SOCKET, SO_TYPE, &type, &len) == 0)
 		return;
+	if (poll(&stderr_fd, 1, 0) != 1 || stderr_fd.revents != POLLOUT)
+		return;
 	n = snprintf(line, sizeof(line), "tcpkeep: %s\n", message);
 	if (n > 0)
-		syscall(SYS_write, STDERR_FILENO, line, MIN((size_t)n, sizeof(line) - 1));
+		write_quietly(STDERR_FILENO, line, MIN((size_t)n, sizeof(line) - 1));
 }
 
 static const char *lookup(const char *name)
@@ -89,8 +118,20 @@ bool shim_in_vfork(void)
 	return owner && (pid_t)syscall(SYS_getpid) != owner;
 }
 
+/*
+ * The sockets that were handed down are met once, by the first program. Only a walk that meets what
+ * the parent has chosen can be wrong: enforced settings hold anyway. In another PID namespace the
+ * numbers differ, and nothing is met.
+ */
+static bool meets_inherited(void)
+{
+	return shim.plan.enforce || shim.plan.root == (pid_t)syscall(SYS_getpid);
+}
+
 static void start(void)
 {
+	unsigned n_options;
+
 	shim_resolve();
 	learn_owner();
 	pthread_atfork(NULL, NULL, learn_owner);
@@ -105,8 +146,9 @@ static void start(void)
 	shim_count(programs);
 	shim.respected = shim.plan.enforce ? 0 : SHIM_FIELDS_MASK;
 	shim.reread = shim.plan.reread;
-	shim.n_options = shim_options(&shim.plan.settings, shim.options);
-	if (shim.n_options)
+	n_options = shim_options(&shim.plan.settings, shim.options);
+	__atomic_store_n(&shim.n_options, n_options, __ATOMIC_RELEASE);
+	if (n_options && meets_inherited())
 		shim_meet_inherited();
 }
 

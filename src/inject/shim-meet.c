@@ -67,13 +67,16 @@ static bool is_tcp(int fd)
 	       (protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP);
 }
 
-/* All that the plan asks for holds already: the common end, for the price of one call each. */
-static bool holds(int fd)
+/* All that the plan asks for holds already, apart from the fields that are the program's: the
+ * common end, for the price of one call each. */
+static bool holds(int fd, unsigned own)
 {
 	for (unsigned i = 0; i < shim.n_options; i++) {
 		const struct shim_option *option = &shim.options[i];
 		int value;
 
+		if (own & option->field)
+			continue;
 		if (get_int(fd, option->level, option->name, &value) < 0 || value != option->value)
 			return false;
 	}
@@ -131,7 +134,7 @@ static enum outcome give(int fd, uint8_t entry)
 	struct tcpkeep_applied applied;
 	int r;
 
-	if (holds(fd))
+	if (holds(fd, 0))
 		return is_tcp(fd) ? OUTCOME_HELD : OUTCOME_NOT_TCP;
 	r = tcpkeep_socket_read(fd, &effective);
 	if (r < 0)
@@ -194,11 +197,36 @@ void shim_meet(int fd, enum shim_kind kind)
 	errno = saved;
 }
 
+void shim_meet_other(int fd, enum shim_kind kind)
+{
+	int saved = errno;
+	int protocol;
+
+	if (shim.n_options == 0)
+		return;
+	/* The number may have been closed behind our back. */
+	if (get_int(fd, SOL_SOCKET, SO_PROTOCOL, &protocol) == 0 &&
+	    (protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP)) {
+		shim_mark(fd, SHIM_UNKNOWN);
+		if (kind == SHIM_LISTENER)
+			shim_meet_listener(fd);
+		else
+			shim_meet(fd, kind);
+	}
+	errno = saved;
+}
+
 void shim_meet_listener(int fd)
 {
+	uint8_t entry = shim_entry(fd);
 	int saved = errno;
 	int listening = 0;
 
+	/* listen() again, for another length of the queue. */
+	if (shim_kind(entry) == SHIM_LISTENER && holds(fd, entry & shim.respected)) {
+		errno = saved;
+		return;
+	}
 	/* Does it listen already? Then connections may wait in its queue that will not inherit. */
 	get_int(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening);
 	shim_meet(fd, listening ? SHIM_OLD_LISTENER : SHIM_LISTENER);
@@ -214,13 +242,12 @@ void shim_meet_accepted(int listener, int fd)
 	if (shim.n_options == 0)
 		return;
 	if (shim_kind(entry) != SHIM_OLD_LISTENER) {
-		/* Forgotten (dup2(), a vforked child's close()) and set before, or never seen. */
-		bool held = holds(listener);
-
-		shim_meet(listener, held ? SHIM_LISTENER : SHIM_OLD_LISTENER);
+		/* Never seen: even if it has the settings, its queue may be older than they are. */
+		shim_meet(listener, SHIM_OLD_LISTENER);
 	}
 	if (shim_kind(shim_entry(listener)) == SHIM_OTHER) {
 		shim_mark(fd, SHIM_OTHER);
+		errno = saved;
 		return;
 	}
 	shim_mark(fd, SHIM_DONE);

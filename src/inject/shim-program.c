@@ -90,27 +90,24 @@ static bool withhold(int fd, const void *value, socklen_t len, uint32_t field, i
 static void remember(int fd, const void *value, uint32_t field)
 {
 	uint8_t entry = shim_entry(fd);
-	unsigned kind = shim_kind(entry);
-	int number;
+	unsigned kind, now;
+	int number = 1;
 
-	if (kind == SHIM_OTHER)
-		return;
-	entry |= (uint8_t)field;
-	if (field != TCPKEEP_ON) {
-		shim_mark(fd, entry);
-		return;
-	}
-	memcpy(&number, value, sizeof(number));
-	if (number == 0) {
-		shim_mark(fd, SHIM_LEFT_ALONE | (entry & SHIM_FIELDS_MASK));
-	} else if (kind == SHIM_LEFT_ALONE) {
-		/* On after all, perhaps long after it connected: what the program left open is
-		 * filled in. */
-		shim_mark(fd, SHIM_UNKNOWN | (entry & SHIM_FIELDS_MASK));
+	if (field == TCPKEEP_ON)
+		memcpy(&number, value, sizeof(number));
+	do {
+		kind = now = shim_kind(entry);
+		if (kind == SHIM_OTHER)
+			return;
+		if (number == 0)
+			now = SHIM_LEFT_ALONE;
+		else if (kind == SHIM_LEFT_ALONE && field == TCPKEEP_ON)
+			now = SHIM_UNKNOWN;
+	} while (!shim_replace(fd, &entry, now | (entry & SHIM_FIELDS_MASK) | field));
+	/* On after all, perhaps long after it connected: what the program left open is filled in.
+	 */
+	if (kind == SHIM_LEFT_ALONE && now == SHIM_UNKNOWN)
 		shim_meet(fd, SHIM_DONE);
-	} else {
-		shim_mark(fd, entry);
-	}
 }
 
 int shim_program_sets(int fd, int level, int name, const void *value, socklen_t len, uint32_t field)

@@ -6,7 +6,8 @@
  * What is known about a descriptor is one byte, so that the common ways cost the setsockopt() calls
  * and nothing else. A byte may be stale (a C library closes descriptors of its own without our
  * close()): every kind but FRESH, OTHER and LEFT_ALONE is looked at again before something is
- * written.
+ * written. A child of vfork() writes into its parent's table: no entry is replaced without a look
+ * at what it holds by then.
  */
 #pragma once
 
@@ -71,8 +72,8 @@ struct shim_option {
 
 struct shim {
 	struct shim_option options[SHIM_OPTIONS_MAX]; /* SO_KEEPALIVE last: it starts a full time */
-	unsigned n_options;                           /* 0: nothing is to be done */
-	uint8_t respected; /* fields in which the program's own choice stands */
+	unsigned n_options; /* 0: nothing is to be done; published after all the others */
+	uint8_t respected;  /* fields in which the program's own choice stands */
 	bool reread;
 	struct report *report; /* NULL: nobody counts */
 	struct plan plan;
@@ -132,6 +133,15 @@ static inline void shim_mark(int fd, unsigned entry)
 		__atomic_store_n(&shim_table[fd], (uint8_t)entry, __ATOMIC_RELAXED);
 }
 
+/* Only if nothing has changed it since *entry was read; else *entry is what it is now. */
+static inline bool shim_replace(int fd, uint8_t *entry, unsigned by)
+{
+	if (unlikely((unsigned)fd >= SHIM_TABLE_SIZE))
+		return true;
+	return __atomic_compare_exchange_n(&shim_table[fd], entry, (uint8_t)by, false,
+					   __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
 static inline unsigned shim_kind(uint8_t entry)
 {
 	return entry & SHIM_KIND_MASK;
@@ -145,13 +155,19 @@ static inline unsigned shim_kind(uint8_t entry)
  */
 void shim_meet(int fd, enum shim_kind kind);
 
+/* What was not TCP is about to connect or to listen: still so? */
+void shim_meet_other(int fd, enum shim_kind kind);
+
 /* A listener of which little is known. */
 void shim_meet_listener(int fd);
 
 /* A socket that was accepted from such a one. */
 void shim_meet_accepted(int listener, int fd);
 
-/* Every TCP socket that this program got from its parent. */
+/*
+ * Every TCP socket that this program got from its parent. Not for a program that a met one started:
+ * what its parent chose would look like nobody's choice.
+ */
 void shim_meet_inherited(void);
 
 /* The kernel refused an option of a fresh socket with errno: counts it, marks what is not TCP at

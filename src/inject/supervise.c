@@ -19,13 +19,15 @@
 struct supervisor {
 	sigset_t mask;
 	struct sigaction on_child;
+	supervise_prepare *prepare;
+	void *userdata;
 	pid_t child;
 };
 
 _Noreturn static void execute(const struct supervisor *supervisor, pid_t parent, int tell,
 			      char *const argv[])
 {
-	int error;
+	int error, r;
 
 	/* After kill -9 of the parent nobody is left who could be told apart from the program. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
@@ -33,8 +35,10 @@ _Noreturn static void execute(const struct supervisor *supervisor, pid_t parent,
 		_exit(EXIT_FAILURE);
 	sigaction(SIGCHLD, &supervisor->on_child, NULL);
 	sigprocmask(SIG_SETMASK, &supervisor->mask, NULL);
-	execvp(argv[0], argv);
-	error = errno;
+	r = supervisor->prepare(supervisor->userdata);
+	if (r == 0)
+		execvp(argv[0], argv);
+	error = r < 0 ? -r : errno;
 	(void)!write(tell, &error, sizeof(error));
 	_exit(EXIT_FAILURE);
 }
@@ -67,10 +71,11 @@ static int start(struct supervisor *supervisor, char *const argv[])
 	return 0;
 }
 
-/* Signals that a terminal sends to the whole foreground group: the child has its own already. */
-static bool is_of_terminal(const struct signalfd_siginfo *info)
+/* Signals that a terminal sends to a whole group: the child has its own already, while it is in
+ * ours. */
+static bool is_of_terminal(const struct supervisor *supervisor, const struct signalfd_siginfo *info)
 {
-	if (info->ssi_code != SI_KERNEL)
+	if (info->ssi_code != SI_KERNEL || getpgid(supervisor->child) != getpgrp())
 		return false;
 	switch (info->ssi_signo) {
 	case SIGINT:
@@ -91,7 +96,7 @@ static void forward(const struct supervisor *supervisor, const struct signalfd_s
 	union sigval value = {.sival_ptr = (void *)(uintptr_t)info->ssi_ptr};
 
 	/* The child signals its own group: it knows. */
-	if (is_of_terminal(info) || info->ssi_pid == (uint32_t)supervisor->child)
+	if (is_of_terminal(supervisor, info) || info->ssi_pid == (uint32_t)supervisor->child)
 		return;
 	if (info->ssi_code == SI_QUEUE)
 		sigqueue(supervisor->child, (int)info->ssi_signo, value);
@@ -160,10 +165,10 @@ static bool take_child_news(const struct supervisor *supervisor, int *ret_status
 	return false;
 }
 
-int supervise(char *const argv[], int *ret_status)
+int supervise(char *const argv[], supervise_prepare *prepare, void *userdata, int *ret_status)
 {
 	struct sigaction by_default = {.sa_handler = SIG_DFL};
-	struct supervisor supervisor = {0};
+	struct supervisor supervisor = {.prepare = prepare, .userdata = userdata};
 	_cleanup_close_ int signals = -1;
 	struct signalfd_siginfo info;
 	sigset_t all;

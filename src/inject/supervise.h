@@ -2,13 +2,16 @@
 /* A child that is to look as if it were this process: signals, job control, exit status. */
 #pragma once
 
+/* Called in the child before it executes; -errno ends it. */
+typedef int supervise_prepare(void *userdata);
+
 /*
  * Executes argv in a child and stays until it ends. Signals sent to this process are passed on,
  * those of the terminal reach the child by themselves; when it stops, so does this process. The
  * child is killed when this process is. *ret_status is waitpid()'s. -errno: it could not be started
  * or executed.
  */
-int supervise(char *const argv[], int *ret_status);
+int supervise(char *const argv[], supervise_prepare *prepare, void *userdata, int *ret_status);
 
 /* Ends this process the way the child ended: does not return. A core is dumped once, by the child.
  */

@@ -155,6 +155,7 @@ static int replace(int dir_fd, const struct original *o, const char *text, size_
 static int open_dir(const char *root, bool dry_run, struct tcpkeep_error *ret_error)
 {
 	_cleanup_close_ int etc_fd = -1;
+	bool made;
 	int fd;
 
 	fd = rooted_open(root, PERSIST_DIR, O_RDONLY | O_DIRECTORY);
@@ -165,11 +166,21 @@ static int open_dir(const char *root, bool dry_run, struct tcpkeep_error *ret_er
 	etc_fd = rooted_open(root, "/etc", O_RDONLY | O_DIRECTORY);
 	if (etc_fd < 0)
 		return error_set(ret_error, etc_fd, "/etc: %s", strerror(-etc_fd));
-	if (mkdirat(etc_fd, "sysctl.d", 0755) < 0 && errno != EEXIST)
+	made = mkdirat(etc_fd, "sysctl.d", 0755) == 0;
+	if (!made && errno != EEXIST)
 		return error_set(ret_error, -errno, PERSIST_DIR ": cannot be made: %s",
 				 strerror(errno));
 	fd = rooted_open(root, PERSIST_DIR, O_RDONLY | O_DIRECTORY);
-	return fd >= 0 ? fd : error_set(ret_error, fd, PERSIST_DIR ": %s", strerror(-fd));
+	if (fd < 0)
+		return error_set(ret_error, fd, PERSIST_DIR ": %s", strerror(-fd));
+	/* Readable by all, as everywhere, whatever the umask. */
+	if (made && fchmod(fd, 0755) < 0) {
+		int r = -errno;
+
+		close(fd);
+		return error_set(ret_error, r, PERSIST_DIR ": %s", strerror(-r));
+	}
+	return fd;
 }
 
 /* One read, edit and write. -EAGAIN: again. */

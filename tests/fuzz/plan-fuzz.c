@@ -71,7 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	written = again;
 	plan_read(lookup_written, must_not_complain, &second);
 	if (!tcpkeep_settings_equal(&plan.settings, &second.settings) ||
-	    plan.enforce != second.enforce ||
+	    plan.enforce != second.enforce || plan.root != second.root ||
 	    memcmp(&plan.report, &second.report, sizeof(plan.report)) != 0)
 		abort();
 	return 0;

@@ -52,6 +52,9 @@ static const struct plan_case cases[] = {
 	{{"TCPKEEP=time=60 time=61"}, "on time=60", .complains = "given twice"},
 	{{"TCPKEEP=time=60 report=12/3"}, "on time=60"},
 	{{"TCPKEEP=time=60 report=/etc/passwd"}, "on time=60"},
+	{{"TCPKEEP=time=60 root="}, "on time=60"},
+	{{"TCPKEEP=time=60 root=0"}, "on time=60"},
+	{{"TCPKEEP=root=-1 time=60 root=12x root=2147483648"}, "on time=60"},
 	{{"TCPKEEP=time=1\x7f"}, "", .complains = "\\x7f"},
 
 	{{NULL}, "on"},
@@ -100,6 +103,7 @@ static void test_read(void **state)
 	assert_int_equal(plan.reread, c->reread);
 	assert_int_equal(plan.debug, c->debug);
 	assert_int_equal(plan.report.pid, 0);
+	assert_int_equal(plan.root, 0);
 	if (!c->complains)
 		assert_string_equal(complaints, "");
 	else if (!strstr(complaints, c->complains))
@@ -115,7 +119,8 @@ static void test_round_trip(void **state)
 		{.settings = TCPKEEP_SETTINGS(60, 10, 6)},
 		{.settings = {TCPKEEP_ALL, true, 32767, 32767, 127, INT32_MAX},
 		 .enforce = true,
-		 .report = {INT32_MAX, INT32_MAX, INT64_MAX}},
+		 .report = {INT32_MAX, INT32_MAX, INT64_MAX},
+		 .root = INT32_MAX},
 		{.settings = {.fields = TCPKEEP_ON}, .enforce = true, .report = {1, 0, 0}},
 	};
 	char text[PLAN_TEXT_MAX + 8] = "TCPKEEP=";
@@ -132,6 +137,7 @@ static void test_round_trip(void **state)
 		assert_true(tcpkeep_settings_equal(&plans[i].settings, &again.settings));
 		assert_int_equal(plans[i].enforce, again.enforce);
 		assert_int_equal(plans[i].report.pid, again.report.pid);
+		assert_int_equal(plans[i].root, again.root);
 		assert_int_equal(plans[i].report.fd, again.report.fd);
 		assert_true(plans[i].report.nonce == again.report.nonce);
 	}

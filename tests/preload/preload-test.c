@@ -29,6 +29,8 @@
 
 #define OURS     "TCPKEEP=time=61 intvl=11 probes=7"
 #define ENFORCED OURS " mode=enforce"
+/* As tcpkeep run starts it: the number of the process stands for the sign. */
+#define ROOTED OURS " root=@"
 
 /* small_library: the same with a table of 512 descriptors instead of 65536. */
 static const char *program, *early_program, *library, *small_library;
@@ -54,13 +56,21 @@ static char **make_environment(const char *preloaded, const char *const *variabl
 {
 	static char preload[4096];
 	static char *environment[16];
+	static char rooted[256];
 	size_t n = 0;
 
 	snprintf(preload, sizeof(preload), "LD_PRELOAD=%s", preloaded);
 	environment[n++] = preload;
 	environment[n++] = (char *)"PATH=/usr/local/bin:/usr/bin:/bin";
-	while (*variables)
-		environment[n++] = (char *)*variables++;
+	for (; *variables; variables++) {
+		size_t len = strcspn(*variables, "@");
+
+		environment[n++] = (char *)*variables;
+		if ((*variables)[len] == '\0')
+			continue;
+		snprintf(rooted, sizeof(rooted), "%.*s%d", (int)len, *variables, getpid());
+		environment[n - 1] = rooted;
+	}
 	environment[n] = NULL;
 	return environment;
 }
@@ -149,6 +159,11 @@ static int option(int fd, int level, int name)
 	int value;
 
 	return getsockopt(fd, level, name, &value, &len) < 0 ? -errno : value;
+}
+
+static void set_option(int fd, int level, int name, int value)
+{
+	assert_int_equal(setsockopt(fd, level, name, &value, sizeof(value)), 0);
 }
 
 struct values {
@@ -248,7 +263,20 @@ static const struct scenario {
 	{"numbers used again",
 	 {OURS},
 	 {"reused"},
-	 {{"client", SET}, {"udp", NOT_TCP(-EOPNOTSUPP)}}},
+	 {{"client", SET}, {"client-too", SET}, {"udp", NOT_TCP(-EOPNOTSUPP)}}},
+	{"choices on copies",
+	 {OURS},
+	 {"copied"},
+	 {{"off", UNTOUCHED}, {"equal", {1, 7200, 11, 7}}, {"fresh", SET}}},
+	{"choices and children",
+	 {ROOTED},
+	 {"child"},
+	 {{"off", UNTOUCHED}, {"equal", {1, 7200, 11, 7}}}},
+	{"choices, vfork in another thread",
+	 {OURS},
+	 {"vfork-race"},
+	 {{NULL}},
+	 .not_valgrind = true},
 	{"descriptors beyond the table",
 	 {OURS},
 	 {"high"},
@@ -402,7 +430,7 @@ static void let_go(struct handed_down *h)
 
 static void check_inherited(bool valgrind, bool by_shell)
 {
-	static const char *const variables[] = {OURS, NULL};
+	static const char *const variables[] = {ROOTED, NULL};
 	static const struct values set = SET;
 	struct handed_down h = hand_down();
 	char listener[16], connected[16];
@@ -432,6 +460,46 @@ static void test_inherited(void **state)
 	check_inherited(false, true);
 	if (has_valgrind)
 		check_inherited(true, false);
+}
+
+/* Below the first program: what is handed down is left as it is, what comes from it is ours. */
+static void check_not_first(const char *variable, bool listener_was_set, const struct values *want)
+{
+	static const struct values set = SET;
+	const char *const variables[] = {variable, NULL};
+	struct handed_down h = hand_down();
+	char listener[16], connected[16];
+	const char *argv[] = {program, "inherited", listener, connected, NULL};
+	struct subject subject;
+
+	if (listener_was_set) {
+		/* After its queue has filled: those in it are as they were. */
+		set_option(h.listener, IPPROTO_TCP, TCP_KEEPIDLE, set.time_s);
+		set_option(h.listener, IPPROTO_TCP, TCP_KEEPINTVL, set.intvl_s);
+		set_option(h.listener, IPPROTO_TCP, TCP_KEEPCNT, set.probes);
+		set_option(h.listener, SOL_SOCKET, SO_KEEPALIVE, set.on);
+	}
+	snprintf(listener, sizeof(listener), "%d", h.listener);
+	snprintf(connected, sizeof(connected), "%d", h.connected);
+	subject = start(library, false, variables, argv);
+	expect(&subject, "connected", want);
+	expect(&subject, "first", &set);
+	expect(&subject, "second", &set);
+	expect(&subject, "third", &set);
+	expect(&subject, "listener", &set);
+	finish(&subject);
+	let_go(&h);
+}
+
+static void test_inherited_below(void **state)
+{
+	static const struct values set = SET, untouched = UNTOUCHED;
+
+	(void)state;
+	check_not_first(OURS, false, &untouched);
+	check_not_first(OURS, true, &untouched);
+	check_not_first(OURS " root=1", false, &untouched);
+	check_not_first(ENFORCED " root=1", false, &set);
 }
 
 /* A counter of /proc/net/netstat: names in one line, values in the next. */
@@ -504,7 +572,7 @@ static void enter_private_network(void)
 
 int main(void)
 {
-	static struct CMUnitTest tests[2 * ARRAY_SIZE(scenarios) + 2];
+	static struct CMUnitTest tests[2 * ARRAY_SIZE(scenarios) + 3];
 	static char titles[ARRAY_SIZE(scenarios)][96];
 	size_t n = 0;
 
@@ -530,6 +598,7 @@ int main(void)
 						 NULL, (void *)scenario};
 	}
 	tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_inherited);
+	tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_inherited_below);
 	tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_idle_inherited_is_not_probed);
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return _cmocka_run_group_tests("preload", tests, n, NULL, NULL);

@@ -140,7 +140,10 @@ static void test_path(void **state)
 {
 	_cleanup_free_ char *before = strdup(getenv("PATH"));
 	static struct program program;
+	static const char *const with_empty_part[] = {
+		"/nonexistent:", ":/nonexistent", "/nonexistent::/nonexistent", "::", ":", ""};
 	const char *argv[] = {"found-on-path", NULL};
+	const char *missing[] = {"tcpkeep-no-such-program", NULL};
 	char cwd[1024], path[256];
 
 	(void)state;
@@ -159,9 +162,14 @@ static void test_path(void **state)
 	assert_string_equal(program.command, path_of("two/found-on-path"));
 
 	assert_int_equal(chdir(path_of("two")), 0);
-	setenv("PATH", "/nonexistent:", 1);
-	assert_int_equal(inspect(argv, &program), PROGRAM_FITS);
-	setenv("PATH", "", 1);
+	for (size_t i = 0; i < ARRAY_SIZE(with_empty_part); i++) {
+		setenv("PATH", with_empty_part[i], 1);
+		assert_int_equal(inspect(argv, &program), PROGRAM_FITS);
+		assert_int_equal(inspect(missing, &program), PROGRAM_NOT_FOUND);
+	}
+	snprintf(path, sizeof(path), ":/nonexistent::%s/two", scratch);
+	setenv("PATH", path, 1);
+	assert_int_equal(chdir("/"), 0);
 	assert_int_equal(inspect(argv, &program), PROGRAM_FITS);
 	assert_int_equal(chdir(cwd), 0);
 	setenv("PATH", before, 1);
@@ -229,7 +237,9 @@ static void test_env(void **state)
 	assert_int_equal(inspect(lost, &program), PROGRAM_NOT_FOUND);
 	assert_int_equal(inspect(found, &program), PROGRAM_FITS);
 	assert_non_null(strstr(program.path, "cat"));
+	assert_false(program.drops_environment);
 	assert_int_equal(inspect(options, &program), PROGRAM_FITS);
+	assert_true(program.drops_environment);
 	assert_int_equal(inspect(alone, &program), PROGRAM_FITS);
 }
 

@@ -131,7 +131,7 @@ timer_of_client() {
 		"$TCPKEEP" run $report -- env 2>/dev/null | sort >"$BATS_TEST_TMPDIR/after"
 		grep -vE '^(_|LD_PRELOAD|TCPKEEP)=' "$BATS_TEST_TMPDIR/after" | diff "$BATS_TEST_TMPDIR/before" -
 		grep -qx "LD_PRELOAD=$SHIM_LIBRARY" "$BATS_TEST_TMPDIR/after"
-		grep -qE '^TCPKEEP=on time=60 intvl=10 probes=6( report=.*)?$' "$BATS_TEST_TMPDIR/after"
+		grep -qE '^TCPKEEP=on time=60 intvl=10 probes=6( report=[0-9/]+)? root=[0-9]+$' "$BATS_TEST_TMPDIR/after"
 	done
 }
 
@@ -161,7 +161,7 @@ timer_of_client() {
 
 @test "below another tcpkeep run the library is not added twice, the inner settings count" {
 	run --separate-stderr "$TCPKEEP" run time=5 -- "$TCPKEEP" run time=7 -- sh -c 'echo $LD_PRELOAD $TCPKEEP'
-	[ "$output" = "$SHIM_LIBRARY on time=7 intvl=10 probes=6" ]
+	[[ $output =~ ^"$SHIM_LIBRARY on time=7 intvl=10 probes=6 root="[0-9]+$ ]]
 }
 
 @test "libkeepalive behind us: ours hold" {
@@ -266,6 +266,51 @@ END
 	[ "$status" -eq 0 ]
 	run env -u TCPKEEP LD_PRELOAD="$SHIM_LIBRARY" KEEPIDLE=abc true
 	[[ $output == *"KEEPIDLE: 'abc' is not a whole number from 1 to 32767; it is ignored"* ]]
+}
+
+@test "a complaint that nobody can take neither kills nor hangs" {
+	run --separate-stderr python3 - "$SHIM_LIBRARY" <<'END'
+import os, subprocess, sys
+env = dict(os.environ, LD_PRELOAD=sys.argv[1], KEEPIDLE="abc")
+env.pop("TCPKEEP", None)
+r, w = os.pipe()
+os.set_blocking(w, False)
+try:
+    while True:
+        os.write(w, b"x" * 4096)
+except BlockingIOError:
+    pass
+os.set_blocking(w, True)
+print(subprocess.run(["true"], stderr=w, env=env, timeout=20).returncode)
+os.close(r)
+print(subprocess.run(["true"], stderr=w, env=env, timeout=20).returncode)
+END
+	[ "$output" = $'0\n0' ]
+	run env -u TCPKEEP sh -c 'ulimit -f 0; exec env LD_PRELOAD="$SHIM_LIBRARY" KEEPIDLE=abc true 2>>"$BATS_TEST_TMPDIR/full"'
+	[ "$status" -eq 0 ]
+}
+
+@test "a report that cannot be kept is said before the program starts" {
+	run sh -c 'ulimit -f 0; exec "$TCPKEEP" run --report -- echo started'
+	[ "$status" -eq 1 ]
+	[[ $output == *"ulimit -f"* ]]
+	[[ $output != *started* ]]
+}
+
+@test "the program itself is the one that meets what it inherited" {
+	# The number of the root is the program's own, in both ways of starting it.
+	for report in "" --report; do
+		run --separate-stderr "$TCPKEEP" run $report -- sh -c 'echo "$$ $TCPKEEP"'
+		[ "${output%% *}" = "${output##*root=}" ]
+	done
+}
+
+@test "env -i takes tcpkeep away, which is said" {
+	run "$TCPKEEP" run -- env -i true
+	[ "$status" -eq 0 ]
+	[[ $output == *"warning: run: env -i removes LD_PRELOAD"* ]]
+	run "$TCPKEEP" run -- env A=b true
+	[ -z "$output" ]
 }
 
 @test "a library path that LD_PRELOAD cannot express is refused" {

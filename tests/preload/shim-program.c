@@ -190,6 +190,11 @@ static void do_others(char **args)
 	show("unix", local);
 	show("unix-client", local_client);
 	show("unix-accepted", KEPT(accept(local, NULL, NULL)));
+	/* By a number of which nothing is known. */
+	local_client = KEPT(socket(AF_UNIX, SOCK_STREAM, 0));
+	KEPT(connect(local_client, (struct sockaddr *)&name, sizeof(name)));
+	local = dup(local);
+	KEPT(accept(local, NULL, NULL));
 	/* Failures are the kernel's own, too. */
 	CHECK(socket(AF_INET, 77, 0) == -1 && errno == EINVAL);
 	CHECK(connect(-1, (struct sockaddr *)&to, sizeof(to)) == -1 && errno == EBADF);
@@ -225,6 +230,13 @@ static void do_reused(char **args)
 	join(copy, &to);
 	show("client", copy);
 	show("listener", listener);
+	/* Not TCP by the table, and no dup2() says better. */
+	local = KEPT(socket(AF_UNIX, SOCK_STREAM, 0));
+	tcp = KEPT(socket(AF_INET, SOCK_STREAM, 0));
+	CHECK(fclose(fdopen(local, "r+")) == 0);
+	CHECK(dup(tcp) == local);
+	join(local, &to);
+	show("client-too", local);
 	/* The other way round: TCP by the table, UDP in truth. */
 	tcp = KEPT(socket(AF_INET, SOCK_STREAM, 0));
 	copy = KEPT(socket(AF_INET, SOCK_DGRAM, 0));
@@ -232,6 +244,50 @@ static void do_reused(char **args)
 	CHECK(dup(copy) == tcp);
 	KEPT(connect(tcp, (struct sockaddr *)&to.storage, to.len));
 	show("udp", tcp);
+}
+
+/* A choice on one number holds when the socket connects by another. */
+static void do_copied(char **args)
+{
+	struct address to;
+	int listener = new_listener(AF_INET, 0, &to);
+	int off = KEPT(socket(AF_INET, SOCK_STREAM, 0));
+	int equal = KEPT(socket(AF_INET, SOCK_STREAM, 0));
+	int fresh = KEPT(socket(AF_INET, SOCK_STREAM, 0));
+
+	(void)args;
+	set(off, SOL_SOCKET, SO_KEEPALIVE, 0);
+	set(equal, IPPROTO_TCP, TCP_KEEPIDLE, option(equal, IPPROTO_TCP, TCP_KEEPIDLE));
+	KEPT(dup2(off, 50));
+	KEPT(dup3(equal, 51, O_CLOEXEC));
+	KEPT(dup2(fresh, 52));
+	CHECK(close(off) == 0 && close(equal) == 0 && close(fresh) == 0);
+	join(50, &to);
+	join(51, &to);
+	join(52, &to);
+	show("off", 50);
+	show("equal", 51);
+	show("fresh", 52);
+	show("listener", listener);
+}
+
+/* A child that is executed gets our sockets, and not the right to overrule what we chose. */
+static void do_child(char **args)
+{
+	struct address to;
+	int listener = new_listener(AF_INET, 0, &to);
+	int off = KEPT(socket(AF_INET, SOCK_STREAM, 0));
+	int equal = KEPT(socket(AF_INET, SOCK_STREAM, 0));
+
+	(void)args;
+	set(off, SOL_SOCKET, SO_KEEPALIVE, 0);
+	set(equal, IPPROTO_TCP, TCP_KEEPIDLE, option(equal, IPPROTO_TCP, TCP_KEEPIDLE));
+	join(off, &to);
+	join(equal, &to);
+	CHECK(system("true") == 0);
+	show("off", off);
+	show("equal", equal);
+	show("listener", listener);
 }
 
 /* Numbers beyond the shim's table, of which it remembers nothing. */
@@ -427,6 +483,46 @@ static void do_vfork(char **args)
 	show("accepted-too", KEPT(accept(listener, NULL, NULL)));
 }
 
+static bool stop_choosing;
+
+static void *choose_off(void *unused)
+{
+	(void)unused;
+	while (!__atomic_load_n(&stop_choosing, __ATOMIC_RELAXED)) {
+		int fd = KEPT(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+
+		set(fd, SOL_SOCKET, SO_KEEPALIVE, 0);
+		CHECK(connect_nowhere(fd) == -1 && errno == ECONNREFUSED);
+		CHECK(option(fd, SOL_SOCKET, SO_KEEPALIVE) == 0);
+		CHECK(close(fd) == 0);
+	}
+	return NULL;
+}
+
+/* Children on our memory close all numbers while threads make their choices. */
+static void do_vfork_race(char **args)
+{
+	pthread_t threads[4];
+
+	(void)args;
+	for (int i = 0; i < 4; i++)
+		CHECK(pthread_create(&threads[i], NULL, choose_off, NULL) == 0);
+	for (int i = 0; i < 200; i++) {
+		pid_t child = vfork();
+
+		if (child == 0) {
+			for (int n = 0; n < 2000; n++)
+				for (int fd = 3; fd < 12; fd++)
+					close(fd);
+			_exit(0);
+		}
+		expect_success(child);
+	}
+	__atomic_store_n(&stop_choosing, true, __ATOMIC_RELAXED);
+	for (int i = 0; i < 4; i++)
+		CHECK(pthread_join(threads[i], NULL) == 0);
+}
+
 static void do_spawn(char **args)
 {
 	char *argv[] = {self, (char *)"check", args[0], args[1], args[2], NULL};
@@ -562,22 +658,44 @@ static void do_signals(char **args)
 	exit(9);
 }
 
+/* The same in a process group of its own, which a terminal does not reach. */
+static void do_signals_apart(char **args)
+{
+	setpgid(0, 0); /* a session leader has it already */
+	do_signals(args);
+}
+
 static const struct {
 	const char *name;
 	int n_args;
 	void (*run)(char **args);
 } scenarios[] = {
-	{"connect4", 0, do_connect4}, {"connect6", 0, do_connect6},
-	{"types", 0, do_types},       {"mptcp", 0, do_mptcp},
-	{"accept", 0, do_accept},     {"fastopen", 1, do_fastopen},
-	{"own", 1, do_own},           {"listener-off", 0, do_listener_off},
-	{"others", 0, do_others},     {"symbols", 0, do_symbols},
-	{"signals", 0, do_signals},   {"reused", 0, do_reused},
-	{"high", 0, do_high},         {"inherited", 2, do_inherited},
-	{"threads", 4, do_threads},   {"fork", 4, do_fork},
-	{"vfork", 3, do_vfork},       {"spawn", 3, do_spawn},
-	{"check", 3, do_check},       {"enforce", 2, do_enforce},
-	{"early", 0, do_early},       {"reread", 0, do_reread},
+	{"connect4", 0, do_connect4},
+	{"connect6", 0, do_connect6},
+	{"types", 0, do_types},
+	{"mptcp", 0, do_mptcp},
+	{"accept", 0, do_accept},
+	{"fastopen", 1, do_fastopen},
+	{"own", 1, do_own},
+	{"listener-off", 0, do_listener_off},
+	{"others", 0, do_others},
+	{"symbols", 0, do_symbols},
+	{"signals", 0, do_signals},
+	{"reused", 0, do_reused},
+	{"high", 0, do_high},
+	{"inherited", 2, do_inherited},
+	{"threads", 4, do_threads},
+	{"fork", 4, do_fork},
+	{"vfork", 3, do_vfork},
+	{"spawn", 3, do_spawn},
+	{"check", 3, do_check},
+	{"enforce", 2, do_enforce},
+	{"early", 0, do_early},
+	{"reread", 0, do_reread},
+	{"copied", 0, do_copied},
+	{"child", 0, do_child},
+	{"vfork-race", 0, do_vfork_race},
+	{"signals-apart", 0, do_signals_apart},
 };
 
 int main(int argc, char **argv)

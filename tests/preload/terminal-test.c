@@ -327,6 +327,42 @@ static void play_forwarded(const struct mode *mode)
 	MUST(WIFEXITED(status) && WEXITSTATUS(status) == 9);
 }
 
+/* The line is cut: the kernel tells the session's leader, and the program hears of it wherever it
+ * is. */
+static void play_hangup(const struct mode *mode)
+{
+	const char *const argv[] = {getenv("SHIM_PROGRAM"), "signals-apart", NULL};
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	int fds[2], status;
+	char line[16];
+	pid_t pid;
+
+	alarm(DEADLINE_S);
+	MUST(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
+	MUST(pipe2(fds, O_CLOEXEC) == 0);
+	pid = fork();
+	MUST(pid >= 0);
+	if (pid == 0) {
+		int slave;
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		MUST(setsid() >= 0);
+		slave = open(ptsname(master), O_RDWR);
+		MUST(slave >= 0 && ioctl(slave, TIOCSCTTY, 0) == 0);
+		dup2(slave, STDIN_FILENO);
+		dup2(fds[1], STDOUT_FILENO);
+		execute(mode, argv);
+	}
+	close(fds[1]);
+	await_line(fds[0], "ready");
+	close(master);
+	snprintf(line, sizeof(line), "%d 0", SIGHUP);
+	await_line(fds[0], line);
+	MUST(kill(pid, SIGTERM) == 0);
+	MUST(waitpid(pid, &status, 0) == pid);
+	MUST(WIFEXITED(status) && WEXITSTATUS(status) == 9);
+}
+
 /* Death by signal is passed on. A core, where one is dumped, is the program's: tcpkeep dumps no
  * second one. */
 static void play_deaths(const struct mode *mode)
@@ -418,6 +454,7 @@ static const struct play {
 	{"^\\", play_quit},
 	{"^C arrives once", play_one_interrupt},
 	{"signals are forwarded", play_forwarded},
+	{"hangup of the terminal", play_hangup},
 	{"death by signal", play_deaths},
 	{"exit status", play_exit_status},
 	{"a program that stops itself", play_self_stop},
