@@ -1,71 +1,126 @@
 /* SPDX-License-Identifier: MIT */
 #include "json.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 #include "base/escape.h"
+#include "base/put.h"
 
 void json_init(struct json *json, FILE *file)
 {
-	*json = (struct json){.file = file, .first = true};
-}
-
-static void write_text(struct json *json, const char *text, size_t len)
-{
-	putc('"', json->file);
-	for (size_t at = 0; at < len;) {
-		uint32_t code;
-		size_t n = utf8_decode(text + at, len - at, &code);
-
-		if (n == 0) {
-			fputs("\\ufffd", json->file);
-			n = 1;
-		} else if (code == '"' || code == '\\') {
-			putc('\\', json->file);
-			putc((int)code, json->file);
-		} else if (code < 0x20 || (code >= 0x7f && code < 0xa0)) {
-			/* JSON would allow DEL and C1 as they are; a terminal would obey them. */
-			fprintf(json->file, "\\u%04x", code);
-		} else {
-			fwrite(text + at, 1, n, json->file);
-		}
-		at += n;
-	}
-	putc('"', json->file);
-}
-
-static void begin_value(struct json *json, const char *key)
-{
-	if (!json->first && json->depth > 0)
-		putc(',', json->file);
-	json->first = false;
-	if (key) {
-		write_text(json, key, strlen(key));
-		putc(':', json->file);
-	}
-}
-
-static void open_nest(struct json *json, const char *key, char bracket)
-{
-	begin_value(json, key);
-	putc(bracket, json->file);
-	json->depth++;
+	json->file = file;
+	json->depth = 0;
 	json->first = true;
+	json->len = 0;
+}
+
+void json_flush_(struct json *json)
+{
+	fwrite_unlocked(json->buffer, 1, json->len, json->file);
+	json->len = 0;
+}
+
+/* Where JSON_PIECE_MAX bytes fit. */
+static char *room(struct json *json)
+{
+	if (json->len + JSON_PIECE_MAX > sizeof(json->buffer))
+		json_flush_(json);
+	return json->buffer + json->len;
+}
+
+static void add(struct json *json, const char *text, size_t len)
+{
+	if (json->len + len > sizeof(json->buffer))
+		json_flush_(json);
+	if (len > sizeof(json->buffer)) {
+		fwrite_unlocked(text, 1, len, json->file);
+		return;
+	}
+	memcpy(json->buffer + json->len, text, len);
+	json->len += len;
+}
+
+/* Eight bytes at a time: does any of them have to be looked at? */
+static bool is_plain_word(const char *text)
+{
+	const uint64_t ones = 0x0101010101010101, highs = 0x8080808080808080;
+	uint64_t word, quote, backslash, delete;
+
+	memcpy(&word, text, sizeof(word));
+	/* A byte of these is zero where the character stands; below: a borrow where it is a
+	 * control. */
+	quote = word ^ ones * '"';
+	backslash = word ^ ones * '\\';
+	delete = word ^ ones * 0x7f;
+	return !((word | (word - ones * 0x20) | ((quote - ones) & ~quote) |
+		  ((backslash - ones) & ~backslash) | ((delete - ones) & ~delete)) &
+		 highs);
+}
+
+/* Bytes that stand for themselves in a string. */
+static size_t plain(const char *text, size_t len)
+{
+	size_t n = 0;
+
+	while (n + sizeof(uint64_t) <= len && is_plain_word(text + n))
+		n += sizeof(uint64_t);
+	while (n < len && text[n] >= 0x20 && text[n] < 0x7f && text[n] != '"' && text[n] != '\\')
+		n++;
+	return n;
+}
+
+static void add_escape(struct json *json, uint32_t code)
+{
+	static const char digits[] = "0123456789abcdef";
+	char *at = put_text(room(json), "\\u00");
+
+	at = put_char(at, digits[code >> 4 & 15]);
+	json_end_(json, put_char(at, digits[code & 15]));
+}
+
+/* The character at text that does not stand for itself, or is not ASCII; returns its length. */
+static size_t add_special(struct json *json, const char *text, size_t len)
+{
+	uint32_t code;
+	size_t n = utf8_decode(text, len, &code);
+
+	if (n == 0) {
+		add(json, "\\ufffd", 6);
+		return 1;
+	}
+	if (code == '"' || code == '\\')
+		json_end_(json, put_char(put_char(room(json), '\\'), (char)code));
+	else if (code < 0x20 || (code >= 0x7f && code < 0xa0))
+		/* JSON would allow DEL and C1 as they are; a terminal would obey them. */
+		add_escape(json, code);
+	else
+		add(json, text, n);
+	return n;
+}
+
+void json_add_string_(struct json *json, const char *text, size_t len)
+{
+	json_end_(json, put_char(room(json), '"'));
+	for (size_t at = 0; at < len;) {
+		size_t n = plain(text + at, len - at);
+
+		add(json, text + at, n);
+		at += n;
+		if (at < len)
+			at += add_special(json, text + at, len - at);
+	}
+	json_end_(json, put_char(room(json), '"'));
 }
 
 static void close_nest(struct json *json, char bracket)
 {
-	putc(bracket, json->file);
+	json_end_(json, put_char(room(json), bracket));
 	json->depth--;
 	json->first = false;
-	if (json->depth == 0)
-		putc('\n', json->file);
-}
-
-void json_begin_object(struct json *json, const char *key)
-{
-	open_nest(json, key, '{');
+	if (json->depth == 0) {
+		json_end_(json, put_char(room(json), '\n'));
+		json_flush_(json);
+	}
 }
 
 void json_end_object(struct json *json)
@@ -73,60 +128,13 @@ void json_end_object(struct json *json)
 	close_nest(json, '}');
 }
 
-void json_begin_array(struct json *json, const char *key)
-{
-	open_nest(json, key, '[');
-}
-
 void json_end_array(struct json *json)
 {
 	close_nest(json, ']');
 }
 
-void json_string_n(struct json *json, const char *key, const char *value, size_t len)
+void json_raw(struct json *json, const char *key, const char *value, size_t len)
 {
-	begin_value(json, key);
-	write_text(json, value, len);
-}
-
-void json_string(struct json *json, const char *key, const char *value)
-{
-	if (value)
-		json_string_n(json, key, value, strlen(value));
-	else
-		json_null(json, key);
-}
-
-void json_int(struct json *json, const char *key, int64_t value)
-{
-	begin_value(json, key);
-	fprintf(json->file, "%" PRId64, value);
-}
-
-void json_uint(struct json *json, const char *key, uint64_t value)
-{
-	begin_value(json, key);
-	fprintf(json->file, "%" PRIu64, value);
-}
-
-void json_bool(struct json *json, const char *key, bool value)
-{
-	begin_value(json, key);
-	fputs(value ? "true" : "false", json->file);
-}
-
-void json_null(struct json *json, const char *key)
-{
-	begin_value(json, key);
-	fputs("null", json->file);
-}
-
-void json_seconds(struct json *json, const char *key, uint64_t us)
-{
-	if (us == UINT64_MAX) {
-		json_null(json, key);
-		return;
-	}
-	begin_value(json, key);
-	fprintf(json->file, "%" PRIu64 ".%03" PRIu64, us / 1000000, us / 1000 % 1000);
+	json_end_(json, json_begin_(json, key));
+	add(json, value, len);
 }
