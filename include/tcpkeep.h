@@ -302,15 +302,16 @@ struct tcpkeep_netns {
 	int fd;           /* for tcpkeep_sysctls_read(); -1 when it may not be opened */
 	uint64_t inode;   /* what /proc/PID/ns/net shows: net:[4026531840] */
 	bool own;         /* the caller's */
-	const char *name; /* from /run/netns; NULL = none */
+	const char *name; /* from /run/netns, or the path of a bind mount elsewhere; NULL = none */
 	const int *pids;  /* processes in it that may be seen, ascending */
 	size_t n_pids;
 };
 
 /*
- * Calls fn for every network namespace that a process or a name in /run/netns holds, the caller's
- * own first, then by inode. What vanishes meanwhile is left out. fn's non-zero result ends the walk
- * and is returned. ret_hidden (may be NULL): processes whose namespace could not be read.
+ * Calls fn for every network namespace that a process, a name in /run/netns or another bind mount
+ * holds, the caller's own first, then by inode. What vanishes meanwhile is left out. fn's non-zero
+ * result ends the walk and is returned. ret_hidden (may be NULL): processes whose namespace could
+ * not be read.
  */
 int tcpkeep_netns_foreach(int (*fn)(const struct tcpkeep_netns *netns, void *userdata),
 			  void *userdata, size_t *ret_hidden);

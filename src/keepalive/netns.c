@@ -204,6 +204,9 @@ static int compare_names(const void *a, const void *b)
 
 	if (x->inode != y->inode)
 		return x->inode < y->inode ? -1 : 1;
+	/* A name of ip-netns(8) is better known than a path. */
+	if ((x->text[0] == '/') != (y->text[0] == '/'))
+		return x->text[0] == '/' ? 1 : -1;
 	return strcmp(x->text, y->text);
 }
 
@@ -262,9 +265,55 @@ static int survey_names(struct survey *s)
 		memcpy(s->names[s->n_names].text, entry->d_name, strlen(entry->d_name) + 1);
 		s->n_names++;
 	}
+	return 0;
+}
+
+/*
+ * Bind mounts elsewhere, as container engines keep them: the path is the name. One line of
+ * mountinfo (proc(5)): 36 35 0:4 net:[4026532281] /var/run/docker/netns/default rw - nsfs nsfs rw
+ */
+static int survey_mount(struct survey *s, char *line)
+{
+	char *fields[5], *separator = strstr(line, " - nsfs ");
+	_cleanup_close_ int fd = -1;
+	struct name *grown;
+	struct stat st;
+
+	if (!separator)
+		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
+		fields[i] = strsep(&line, " ");
+		if (!fields[i])
+			return 0;
+	}
+	if (strncmp(fields[3], "net:", 4) != 0 || strlen(fields[4]) > NAME_MAX ||
+	    strncmp(fields[4], NAMES_DIR "/", strlen(NAMES_DIR) + 1) == 0)
+		return 0;
+	fd = open_netns_at(AT_FDCWD, fields[4]);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return 0;
+	grown = array_grow(s->names, s->n_names, &s->room_names, sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	s->names = grown;
+	s->names[s->n_names].inode = st.st_ino;
+	memcpy(s->names[s->n_names].text, fields[4], strlen(fields[4]) + 1);
+	s->n_names++;
+	return 0;
+}
+
+static int survey_mounts(struct survey *s)
+{
+	_cleanup_fclose_ FILE *file = fopen("/proc/thread-self/mountinfo", "re");
+	_cleanup_free_ char *line = NULL;
+	size_t size = 0;
+	int r = 0;
+
+	while (file && r == 0 && getline(&line, &size, file) > 0)
+		r = survey_mount(s, line);
 	if (s->n_names > 0)
 		qsort(s->names, s->n_names, sizeof(*s->names), compare_names);
-	return 0;
+	return r;
 }
 
 /* A descriptor when path still is the namespace that was seen there. */
@@ -287,7 +336,8 @@ static int open_any(const struct tcpkeep_netns *netns)
 	int fd, result = -ESTALE;
 
 	if (netns->name) {
-		snprintf(path, sizeof(path), NAMES_DIR "/%s", netns->name);
+		snprintf(path, sizeof(path), "%s%s", netns->name[0] == '/' ? "" : NAMES_DIR "/",
+			 netns->name);
 		fd = open_same(path, netns->inode);
 		if (fd >= 0)
 			return fd;
@@ -392,6 +442,9 @@ EXPORT int tcpkeep_netns_foreach(int (*fn)(const struct tcpkeep_netns *netns, vo
 	if (r < 0)
 		return r;
 	r = survey_names(&s);
+	if (r < 0)
+		return r;
+	r = survey_mounts(&s);
 	if (r < 0)
 		return r;
 	r = visit_own(&s, fn, userdata);

@@ -115,11 +115,19 @@ static void a_new_file_is_written(void **state)
 
 static void a_missing_directory_is_made(void **state)
 {
+	mode_t umask_before;
+	struct stat st;
+
 	(void)state;
 	assert_int_equal(in_shell("rmdir etc/sysctl.d"), 0);
 	assert_int_equal(write_settings("time=600", true, NULL), TCPKEEP_PERSIST_WRITTEN);
 	assert_int_equal(access(in_root("/etc/sysctl.d"), F_OK), -1);
+	/* Everybody may read it, however careful root's shell is. */
+	umask_before = umask(077);
 	assert_int_equal(write_settings("time=600", false, NULL), TCPKEEP_PERSIST_WRITTEN);
+	umask(umask_before);
+	assert_int_equal(stat(in_root("/etc/sysctl.d"), &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0755);
 	assert_content(OURS, HEAD "net.ipv4.tcp_keepalive_time = 600\n");
 }
 
