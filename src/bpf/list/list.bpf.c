@@ -1,0 +1,488 @@
+// SPDX-License-Identifier: (MIT OR GPL-2.0-only)
+/*
+ * The walks behind `tcpkeep list`: every TCP socket of one network namespace, every descriptor of a
+ * socket. Structs carry only the members that are read; CO-RE finds them in the running kernel
+ * (5.15 and later).
+ */
+#include <linux/bpf.h>
+#include <linux/types.h>
+#include <stdbool.h>
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "bpf/list/list.h"
+
+#define CORE __attribute__((preserve_access_index))
+
+#define AF_INET  2
+#define AF_INET6 10
+
+/* include/net/tcp_states.h */
+#define TCP_SYN_SENT     2
+#define TCP_SYN_RECV     3
+#define TCP_TIME_WAIT    6
+#define TCP_CLOSE        7
+#define TCP_LISTEN       10
+#define TCP_NEW_SYN_RECV 12
+
+/* include/net/sock.h: enum sock_flags */
+#define SOCK_DEAD     0
+#define SOCK_KEEPOPEN 3
+
+/* include/net/inet_connection_sock.h */
+#define ICSK_TIME_RETRANS    1
+#define ICSK_TIME_PROBE0     3
+#define ICSK_TIME_LOSS_PROBE 5
+#define ICSK_TIME_REO        6
+
+struct in6_addr {
+	union {
+		__be32 u6_addr32[4];
+	} in6_u;
+} CORE;
+
+typedef struct {
+	__s64 counter;
+} CORE atomic64_t;
+
+struct sock_common {
+	__be32 skc_daddr, skc_rcv_saddr;
+	__be16 skc_dport;
+	__u16 skc_num;
+	unsigned short skc_family;
+	unsigned char skc_state;
+	unsigned char skc_ipv6only : 1;
+	unsigned long skc_flags;
+	atomic64_t skc_cookie;
+	struct in6_addr skc_v6_daddr, skc_v6_rcv_saddr;
+} CORE;
+
+struct hlist_node {
+	struct hlist_node **pprev;
+} CORE;
+
+struct timer_list {
+	struct hlist_node entry;
+	unsigned long expires;
+} CORE;
+
+struct inode {
+	unsigned long i_ino;
+} CORE;
+
+struct file {
+	struct inode *f_inode;
+} CORE;
+
+struct sock;
+
+struct socket {
+	struct file *file;
+	struct sock *sk;
+} CORE;
+
+struct kernfs_node {
+	__u64 id;
+} CORE;
+
+struct cgroup {
+	struct kernfs_node *kn;
+} CORE;
+
+struct sock_cgroup_data {
+	struct cgroup *cgroup; /* 5.15 */
+} CORE;
+
+struct sock {
+	struct sock_common __sk_common;
+	struct socket *sk_socket;
+	struct timer_list sk_timer;
+	struct sock_cgroup_data sk_cgrp_data;
+	__u32 sk_ack_backlog;
+} CORE;
+
+struct inet_sock {
+	struct sock sk;
+} CORE;
+
+struct inet_connection_sock {
+	struct timer_list icsk_retransmit_timer;
+	__u8 icsk_pending;
+	__u8 icsk_retransmits;
+	__u8 icsk_probes_out;
+	struct {
+		__u32 lrcvtime;
+	} icsk_ack;
+	__u32 icsk_user_timeout;
+	void *icsk_ulp_data;
+} CORE;
+
+struct tcp_sock {
+	struct inet_connection_sock inet_conn;
+	__u32 write_seq, snd_nxt, snd_una, packets_out, rcv_tstamp;
+	unsigned int keepalive_time, keepalive_intvl;
+	__u8 keepalive_probes;
+	bool is_mptcp;
+} CORE;
+
+struct mptcp_subflow_context {
+	struct sock *conn;
+} CORE;
+
+/* The keepalive timer where it is not sock.sk_timer. */
+struct inet_connection_sock___keepalive {
+	struct timer_list icsk_keepalive_timer;
+} CORE;
+
+struct inet_timewait_sock {
+	unsigned char tw_substate;
+	struct timer_list tw_timer;
+} CORE;
+
+struct tcp_timewait_sock {
+	struct inet_timewait_sock tw_sk;
+} CORE;
+
+struct request_sock {
+	__u8 num_retrans;
+	struct timer_list rsk_timer;
+} CORE;
+
+struct inet_request_sock {
+	struct request_sock req;
+} CORE;
+
+struct tcp_request_sock {
+	struct inet_request_sock req;
+} CORE;
+
+struct upid {
+	int nr;
+} CORE;
+
+struct pid {
+	struct upid numbers[1];
+} CORE;
+
+struct task_struct {
+	struct pid *thread_pid;
+	struct task_struct *group_leader;
+	int tgid;
+	char comm[16];
+} CORE;
+
+struct seq_file;
+
+struct bpf_iter_meta {
+	struct seq_file *seq;
+} CORE;
+
+struct bpf_iter__tcp {
+	struct bpf_iter_meta *meta;
+	struct sock_common *sk_common;
+	unsigned int uid;
+} CORE;
+
+struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	__u32 fd;
+	struct file *file;
+} CORE;
+
+/* Set before the load: the kernel's HZ, and whether rows are filtered here. */
+const volatile __u32 tcpkeep_hz = 250;
+const volatile bool tcpkeep_filtered = false;
+
+/* How deep the reader's PID namespace lies: 0 = the machine's own. */
+const volatile __u32 tcpkeep_pid_level = 0;
+
+/* The selectors, as far as a row can decide them. */
+const volatile struct match_program tcpkeep_match = {};
+
+/* The ports that somebody listens on: the walk fills it in, as it meets the listeners first. */
+__u8 tcpkeep_listens[LIST_PORTS] = {};
+
+static __always_inline __u32 now_ticks(void)
+{
+	return (__u32)bpf_jiffies64();
+}
+
+static __always_inline __u32 to_ms(__u32 ticks)
+{
+	return (__u32)((__u64)ticks * 1000 / tcpkeep_hz);
+}
+
+static __always_inline void fill_addresses(struct socket_row *row, struct sock_common *skc)
+{
+	row->family = skc->skc_family;
+	row->state = skc->skc_state;
+	row->local_port = skc->skc_num;
+	row->peer_port = __builtin_bswap16(skc->skc_dport);
+	if (skc->skc_family == AF_INET) {
+		row->local[2] = row->peer[2] = __builtin_bswap32(0xffff);
+		row->local[3] = skc->skc_rcv_saddr;
+		row->peer[3] = skc->skc_daddr;
+		return;
+	}
+	for (int i = 0; i < 4; i++) {
+		row->local[i] = skc->skc_v6_rcv_saddr.in6_u.u6_addr32[i];
+		row->peer[i] = skc->skc_v6_daddr.in6_u.u6_addr32[i];
+	}
+	/* The bit is another's in a connected socket: inet_sk(sk)->ipv6only stands for binding. */
+	if ((row->state == TCP_LISTEN || row->state == TCP_CLOSE) &&
+	    BPF_CORE_READ_BITFIELD(skc, skc_ipv6only))
+		row->flags |= ROW_V6ONLY;
+}
+
+static __always_inline __u8 direction_of(const struct socket_row *row)
+{
+	switch (row->state) {
+	case TCP_LISTEN:
+		tcpkeep_listens[row->local_port] = 1;
+		return ROW_DIRECTION_LISTEN;
+	case TCP_SYN_SENT:
+		return ROW_DIRECTION_OUT;
+	case TCP_SYN_RECV:
+	case TCP_NEW_SYN_RECV:
+		return ROW_DIRECTION_IN;
+	}
+	return tcpkeep_listens[row->local_port] ? ROW_DIRECTION_IN : ROW_DIRECTION_OUT;
+}
+
+/* enum row_timer of what icsk_pending says. */
+static __always_inline __u8 transmit_timer(__u8 pending)
+{
+	switch (pending) {
+	case ICSK_TIME_RETRANS:
+	case ICSK_TIME_LOSS_PROBE:
+	case ICSK_TIME_REO:
+		return ROW_TIMER_RETRANSMIT;
+	case ICSK_TIME_PROBE0:
+		return ROW_TIMER_WINDOW_PROBE;
+	}
+	return ROW_TIMER_NONE;
+}
+
+static __always_inline struct timer_list *keepalive_timer(struct tcp_sock *tp)
+{
+	struct inet_connection_sock___keepalive *icsk = (void *)&tp->inet_conn;
+
+	/* Moved from struct sock in newer kernels. */
+	if (bpf_core_field_exists(icsk->icsk_keepalive_timer))
+		return &icsk->icsk_keepalive_timer;
+	return &((struct sock *)tp)->sk_timer;
+}
+
+/* Until a timer is due; 0 when it is late, as sock_diag tells it. */
+static __always_inline __s32 due_ms(unsigned long expires)
+{
+	__s32 ticks = (__s32)((__u32)expires - now_ticks());
+
+	return ticks > 0 ? (__s32)to_ms((__u32)ticks) : 0;
+}
+
+static __always_inline void fill_timer(struct socket_row *row, struct tcp_sock *tp)
+{
+	struct inet_connection_sock *icsk = &tp->inet_conn;
+	struct timer_list *timer = keepalive_timer(tp);
+
+	row->known |= ROW_KNOWN_TIMER;
+	row->timer = transmit_timer(icsk->icsk_pending);
+	if (row->timer) {
+		row->timer_ms = due_ms(icsk->icsk_retransmit_timer.expires);
+	} else {
+		/* A listener's is armed by nobody: tcp_set_keepalive(). */
+		if (!timer->entry.pprev || row->state == TCP_LISTEN)
+			return;
+		row->timer = ROW_TIMER_KEEPALIVE;
+		row->timer_ms = due_ms(timer->expires);
+	}
+	row->probes_out = icsk->icsk_probes_out;
+	row->retransmits = icsk->icsk_retransmits;
+}
+
+static __always_inline void fill_transfer(struct socket_row *row, struct tcp_sock *tp)
+{
+	__u32 data = now_ticks() - tp->inet_conn.icsk_ack.lrcvtime;
+	__u32 ack = now_ticks() - tp->rcv_tstamp;
+
+	if (row->state == TCP_LISTEN) {
+		row->unsent = ((struct sock *)tp)->sk_ack_backlog;
+		return;
+	}
+	if (row->state == TCP_CLOSE || row->state == TCP_SYN_SENT)
+		return;
+	/* keepalive_time_elapsed() */
+	row->silence_ms = to_ms(data < ack ? data : ack);
+	row->known |= ROW_KNOWN_SILENCE;
+	row->unacked = tp->snd_nxt - tp->snd_una;
+	row->unsent = tp->write_seq - tp->snd_nxt;
+}
+
+static __always_inline void fill_settings(struct socket_row *row, struct tcp_sock *tp)
+{
+	struct sock *sk = (struct sock *)tp;
+
+	row->known |= ROW_KNOWN_KEEPALIVE | ROW_KNOWN_SETTINGS | ROW_KNOWN_ORIGIN |
+		      ROW_KNOWN_USER_TIMEOUT;
+	if (sk->__sk_common.skc_flags & (1UL << SOCK_KEEPOPEN))
+		row->flags |= ROW_KEEPALIVE;
+	row->time_s = (__s32)(tp->keepalive_time / tcpkeep_hz);
+	row->intvl_s = (__s32)(tp->keepalive_intvl / tcpkeep_hz);
+	row->probes = tp->keepalive_probes;
+	row->user_timeout_ms = tp->inet_conn.icsk_user_timeout;
+}
+
+/* What is left of a connection that its program has closed: no socket, and no settings. */
+static __always_inline void fill_time_wait(struct socket_row *row, struct tcp_timewait_sock *tw)
+{
+	row->state = tw->tw_sk.tw_substate;
+	row->known |= ROW_KNOWN_TIMER;
+	row->timer = ROW_TIMER_TIME_WAIT;
+	row->timer_ms = due_ms(tw->tw_sk.tw_timer.expires);
+	if (row->state != TCP_TIME_WAIT)
+		row->flags |= ROW_ORPHAN;
+}
+
+/* What there is of a connection before its handshake has ended. */
+static __always_inline void fill_request(struct socket_row *row, struct tcp_request_sock *request)
+{
+	row->known |= ROW_KNOWN_TIMER;
+	row->timer = ROW_TIMER_SYN_ACK;
+	row->timer_ms = due_ms(request->req.req.rsk_timer.expires);
+	row->retransmits = request->req.req.num_retrans;
+}
+
+/*
+ * A program holds the MPTCP socket, not the subflow: the owners' walk, which goes first, has given
+ * it its cookie. bpf_skc_to_mptcp_sock() is refused to iterators.
+ */
+static __always_inline __u64 mptcp_cookie(struct tcp_sock *tp)
+{
+	struct mptcp_subflow_context *subflow = tp->inet_conn.icsk_ulp_data;
+
+	return (__u64)BPF_CORE_READ(subflow, conn, __sk_common.skc_cookie.counter);
+}
+
+static __always_inline void fill_identity(struct socket_row *row, struct tcp_sock *tp)
+{
+	struct sock *sk = (struct sock *)tp;
+	struct socket *socket = sk->sk_socket;
+	struct cgroup *cgroup = sk->sk_cgrp_data.cgroup;
+
+	if (cgroup) {
+		row->cgroup = cgroup->kn->id;
+		row->known |= ROW_KNOWN_CGROUP;
+	}
+	/* A connection that is not accepted yet has no struct socket either, but is not dead. */
+	if (sk->__sk_common.skc_flags & (1UL << SOCK_DEAD))
+		row->flags |= ROW_ORPHAN;
+	if (socket && socket->file)
+		row->inode = (__u32)socket->file->f_inode->i_ino;
+	row->cookie = bpf_get_socket_cookie(sk);
+	if (tp->is_mptcp) {
+		row->flags |= ROW_MPTCP;
+		row->cookie = mptcp_cookie(tp);
+	}
+}
+
+static __always_inline void fill_full(struct socket_row *row, struct tcp_sock *tp)
+{
+	fill_settings(row, tp);
+	fill_timer(row, tp);
+	fill_transfer(row, tp);
+}
+
+static __always_inline void fill_mini(struct socket_row *row, struct sock_common *skc)
+{
+	struct tcp_timewait_sock *tw = bpf_skc_to_tcp_timewait_sock(skc);
+	struct tcp_request_sock *request = bpf_skc_to_tcp_request_sock(skc);
+
+	if (tw)
+		fill_time_wait(row, tw);
+	if (request)
+		fill_request(row, request);
+}
+
+/*
+ * A function of its own, verified once: tcpkeep_match is read-only, so that the verifier follows
+ * the one path that these selectors take, whatever their number.
+ */
+__noinline int tcpkeep_matches(const struct socket_row *row)
+{
+	const struct match_program *program = (const struct match_program *)&tcpkeep_match;
+
+	/* Hides from the compiler that it is all zero. */
+	asm("" : "+r"(program));
+	return row ? match_row(program, row) : 0;
+}
+
+SEC("iter/tcp")
+int tcpkeep_list_tcp(struct bpf_iter__tcp *ctx)
+{
+	struct sock_common *skc = ctx->sk_common;
+	struct socket_row row = {};
+	struct tcp_sock *tp;
+
+	if (!skc)
+		return 0;
+	fill_addresses(&row, skc);
+	row.direction = direction_of(&row);
+	row.uid = ctx->uid;
+	tp = bpf_skc_to_tcp_sock(skc);
+	if (tp)
+		fill_full(&row, tp);
+	else
+		fill_mini(&row, skc);
+	if (tcpkeep_filtered && !tcpkeep_matches(&row))
+		return 0;
+	if (tp)
+		fill_identity(&row, tp);
+	/* A row for which the buffer has no room comes again with the next read. */
+	bpf_seq_write(ctx->meta->seq, &row, sizeof(row));
+	return 0;
+}
+
+/* The number of the process in the reader's PID namespace. */
+static __always_inline __u32 pid_of(struct task_struct *task)
+{
+	const char *numbers;
+
+	if (tcpkeep_pid_level == 0)
+		return task->tgid;
+	/* One number for each level: the running kernel's struct upid is longer than ours. */
+	numbers = (const char *)BPF_CORE_READ(task, group_leader, thread_pid) +
+		  bpf_core_field_offset(struct pid, numbers);
+	numbers += tcpkeep_pid_level * bpf_core_type_size(struct upid);
+	return BPF_CORE_READ((struct upid *)numbers, nr);
+}
+
+SEC("iter/task_file")
+int tcpkeep_list_owners(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+	struct list_owner row = {};
+	struct socket *socket;
+	struct sock *sk;
+
+	if (!task || !file)
+		return 0;
+	socket = bpf_sock_from_file(file);
+	if (!socket)
+		return 0;
+	sk = socket->sk;
+	if (!sk)
+		return 0;
+	row.cookie = bpf_get_socket_cookie(sk);
+	row.pid = pid_of(task);
+	row.fd = ctx->fd;
+	BPF_CORE_READ_STR_INTO(&row.comm, task, group_leader, comm);
+	bpf_seq_write(ctx->meta->seq, &row, sizeof(row));
+	return 0;
+}
+
+char _license[] SEC("license") = "Dual MIT/GPL";

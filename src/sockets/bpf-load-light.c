@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/* bpftool's light skeleton: a program that loads the programs, run by the kernel. No libbpf. */
+#include <errno.h>
+#include <string.h>
+
+/* The generated code's style is its own. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wpointer-arith"
+#pragma GCC diagnostic ignored "-Wshadow"
+#pragma GCC diagnostic ignored "-Wunused-function"
+#pragma GCC diagnostic ignored "-Wmissing-prototypes"
+#pragma GCC diagnostic ignored "-Wsign-compare"
+#pragma GCC diagnostic ignored "-Woverlength-strings"
+#include "bpf/list/list.h"
+#include "list.lskel.h"
+#pragma GCC diagnostic pop
+
+#include "bpf-load.h"
+
+static void destroy(void *handle)
+{
+	list_light__destroy(handle);
+}
+
+int bpf_load_light(const struct bpf_config *config, struct bpf_programs *ret)
+{
+	struct list_light *skeleton = list_light__open();
+	int r;
+
+	if (!skeleton)
+		return -ENOMEM;
+	skeleton->rodata->tcpkeep_hz = config->hz;
+	skeleton->rodata->tcpkeep_pid_level = config->pid_level;
+	skeleton->rodata->tcpkeep_filtered = config->match;
+	if (config->match)
+		skeleton->rodata->tcpkeep_match = *config->match;
+	r = list_light__load(skeleton);
+	if (r < 0) {
+		destroy(skeleton);
+		return r;
+	}
+	*ret = (struct bpf_programs){
+		.sockets_fd = skeleton->progs.tcpkeep_list_tcp.prog_fd,
+		.owners_fd = config->with_owners ? skeleton->progs.tcpkeep_list_owners.prog_fd : -1,
+		.listens = skeleton->bss->tcpkeep_listens,
+		.handle = skeleton,
+		.destroy = destroy,
+	};
+	return 0;
+}

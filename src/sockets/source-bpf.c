@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+#include "source-bpf.h"
+
+#include <errno.h>
+#include <linux/bpf.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "bpf-load.h"
+#include "bpf/list/list.h"
+#include "keepalive/error.h"
+#include "keepalive/visit.h"
+
+/* A read never gives more than the kernel's buffer of an iterator: PAGE_SIZE << 3
+ * (kernel/bpf/bpf_iter.c). */
+#define READ_SIZE (64 * 1024)
+
+struct source_bpf {
+	struct bpf_programs programs;
+};
+
+static int fail_load(int r, struct tcpkeep_error *ret_error)
+{
+	switch (r) {
+	case -EPERM:
+	case -EACCES:
+		return error_set(ret_error, -EPERM,
+				 "BPF needs CAP_BPF and CAP_PERFMON (or CAP_SYS_ADMIN)");
+	case -ENOMEM:
+		return error_set(ret_error, r, "out of memory");
+	default:
+		return error_set(
+			ret_error, -EOPNOTSUPP,
+			"this kernel cannot run the BPF iterators (Linux 5.15 with BTF can): %s",
+			strerror(-r));
+	}
+}
+
+/* How deep this process's PID namespace lies: the numbers that its /proc shows are those of that
+ * level. */
+static unsigned pid_level(void)
+{
+	_cleanup_fclose_ FILE *file = fopen("/proc/thread-self/status", "re");
+	char line[512];
+
+	while (file && fgets(line, sizeof(line), file)) {
+		unsigned level = 0;
+
+		if (strncmp(line, "NSpid:", 6) != 0)
+			continue;
+		for (const char *c = line + 6; *c; c++)
+			level += *c == '\t';
+		return level > 0 ? level - 1 : 0;
+	}
+	return 0;
+}
+
+static bool decided_in_kernel(const struct match_program *program)
+{
+	for (__u32 i = 0; i < program->n_clauses; i++)
+		if (program->clauses[i].kind <= MATCH_LAST_IN_KERNEL)
+			return true;
+	return false;
+}
+
+int source_bpf_open(const struct selector *selector, bool with_owners, unsigned hz,
+		    struct source_bpf **ret, struct tcpkeep_error *ret_error)
+{
+	const struct bpf_config config = {
+		.hz = hz,
+		.pid_level = pid_level(),
+		.match = selector && decided_in_kernel(&selector->program) ? &selector->program
+									   : NULL,
+		.with_owners = with_owners,
+	};
+	struct source_bpf *source = malloc(sizeof(*source));
+	int r;
+
+	if (!source)
+		return fail_load(-ENOMEM, ret_error);
+	r = bpf_load_light(&config, &source->programs);
+	if (r < 0 && r != -EPERM && r != -ENOMEM)
+		r = bpf_load_full(&config, &source->programs);
+	if (r < 0) {
+		free(source);
+		return fail_load(r, ret_error);
+	}
+	*ret = source;
+	return 0;
+}
+
+void source_bpf_close(struct source_bpf **source)
+{
+	if (!*source)
+		return;
+	(*source)->programs.destroy((*source)->programs.handle);
+	free(*source);
+	*source = NULL;
+}
+
+/* ------------------------------------------------------------------------------ one walk */
+
+struct iterator {
+	int program_fd;
+	int fd;
+};
+
+static int bpf(enum bpf_cmd command, union bpf_attr *attr)
+{
+	long r = syscall(SYS_bpf, command, attr, sizeof(*attr));
+
+	return r < 0 ? -errno : (int)r;
+}
+
+/* A walk over sockets covers the namespace of the thread that creates it. */
+static int create_iterator(void *userdata)
+{
+	struct iterator *iterator = userdata;
+	union bpf_attr attr = {0};
+	_cleanup_close_ int link = -1;
+
+	attr.link_create.prog_fd = (__u32)iterator->program_fd;
+	attr.link_create.attach_type = BPF_TRACE_ITER;
+	link = bpf(BPF_LINK_CREATE, &attr);
+	if (link < 0)
+		return link;
+	attr = (union bpf_attr){0};
+	attr.iter_create.link_fd = (__u32)link;
+	iterator->fd = bpf(BPF_ITER_CREATE, &attr);
+	return iterator->fd < 0 ? iterator->fd : 0;
+}
+
+/* Records of one size, as many as a read gives. */
+static int read_all(int fd, size_t record, int (*fn)(const void *records, size_t n, void *userdata),
+		    void *userdata)
+{
+	_cleanup_free_ char *buf = malloc(READ_SIZE);
+	size_t have = 0;
+
+	if (!buf)
+		return -ENOMEM;
+	for (;;) {
+		ssize_t got = read(fd, buf + have, READ_SIZE - have);
+		size_t n;
+		int r;
+
+		if (got < 0 && (errno == EINTR || errno == EAGAIN))
+			continue;
+		if (got < 0)
+			return -errno;
+		if (got == 0)
+			return 0;
+		have += (size_t)got;
+		n = have / record;
+		r = fn(buf, n, userdata);
+		if (r != 0)
+			return r;
+		have -= n * record;
+		memmove(buf, buf + n * record, have);
+	}
+}
+
+struct owners_walk {
+	struct owners *owners;
+	int pid; /* whose records come now */
+};
+
+static int add_owners(const void *records, size_t n, void *userdata)
+{
+	const struct list_owner *owner = records;
+	struct owners_walk *walk = userdata;
+	int r;
+
+	for (; n > 0; n--, owner++) {
+		int pid = (int)owner->pid;
+
+		if (pid != walk->pid) {
+			char comm[sizeof(owner->comm) + 1] = "";
+
+			memcpy(comm, owner->comm, sizeof(owner->comm));
+			r = owners_set_program(walk->owners, pid, comm);
+			if (r < 0)
+				return r;
+			walk->pid = pid;
+		}
+		r = owners_add(walk->owners, owner->cookie, pid, (int)owner->fd);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int source_bpf_owners(struct source_bpf *source, struct owners *owners,
+		      struct tcpkeep_error *ret_error)
+{
+	struct iterator iterator = {source->programs.owners_fd, -1};
+	struct owners_walk walk = {owners, 0};
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	r = create_iterator(&iterator);
+	if (r < 0)
+		return fail_load(r, ret_error);
+	fd = iterator.fd;
+	r = read_all(fd, sizeof(struct list_owner), add_owners, &walk);
+	return r < 0 ? error_set(ret_error, r, "walk over the descriptors: %s", strerror(-r)) : r;
+}
+
+struct rows_walk {
+	int (*fn)(const struct socket_row *rows, size_t n, void *userdata);
+	void *userdata;
+};
+
+static int hand_rows(const void *records, size_t n, void *userdata)
+{
+	struct rows_walk *walk = userdata;
+
+	return n > 0 ? walk->fn(records, n, walk->userdata) : 0;
+}
+
+int source_bpf_rows(struct source_bpf *source, int netns,
+		    int (*fn)(const struct socket_row *rows, size_t n, void *userdata),
+		    void *userdata, struct tcpkeep_error *ret_error)
+{
+	struct iterator iterator = {source->programs.sockets_fd, -1};
+	struct rows_walk walk = {fn, userdata};
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	memset(source->programs.listens, 0, LIST_PORTS);
+	r = netns_visit(netns, create_iterator, &iterator, ret_error);
+	if (r < 0)
+		return r;
+	fd = iterator.fd;
+	r = read_all(fd, sizeof(struct socket_row), hand_rows, &walk);
+	return r < 0 ? error_set(ret_error, r, "walk over the sockets: %s", strerror(-r)) : r;
+}
