@@ -27,7 +27,11 @@ enum completes {
 	COMPLETES_NETNS,
 	COMPLETES_PIDS,
 	COMPLETES_SETTINGS, /* time= intvl= ... and the command's words */
+	COMPLETES_SYSCTLS,  /* time= intvl= probes= alone */
 	COMPLETES_COMMAND,
+	COMPLETES_SELECTORS, /* pid= peer= ... */
+	COMPLETES_COLUMNS,   /* of tcpkeep list */
+	COMPLETES_CHOICES,   /* the option's own */
 };
 
 enum option_kind {
@@ -44,6 +48,8 @@ struct option {
 	enum option_kind kind;
 	size_t target; /* offset in the command's own struct of arguments */
 	enum completes completes;
+	char short_name;     /* -x beside --name; 0: none */
+	const char *choices; /* COMPLETES_CHOICES: the words, with blanks between */
 };
 
 /* One use of a command. */
@@ -76,6 +82,7 @@ extern const struct command *const commands[];
 extern const size_t n_commands;
 
 extern const struct command command_explain;
+extern const struct command command_list;
 extern const struct command command_prove;
 extern const struct command command_run;
 extern const struct command command_sysctl;

@@ -4,8 +4,11 @@
 #include <string.h>
 #include <tcpkeep.h>
 
+#include "base/escape.h"
 #include "cli.h"
+#include "explain-socket.h"
 #include "explanation.h"
+#include "list-columns.h"
 #include "output/colour.h"
 #include "output/json.h"
 #include "output/span.h"
@@ -70,6 +73,11 @@ static void print_death(const struct lane *lane)
 	if (lane->death_us == TCPKEEP_NEVER) {
 		printf("  %s%11s%s  %13s   nobody asks, nothing is noticed\n", colour(COLOUR_BAD),
 		       "never", colour(COLOUR_NONE), "");
+		return;
+	}
+	if (lane->error == 0) {
+		print_row(lane->death_us, lane->worst_us,
+			  "gone: the program has closed it, nobody is told");
 		return;
 	}
 	/* Only keepalive tells the peer: tcp_keepalive_timer() resets, the others just give up. */
@@ -172,8 +180,95 @@ static void print_summary(const struct explanation *e)
 	       e->kernel.hz);
 }
 
+static const char *step_name(enum tcpkeep_condition condition)
+{
+	switch (condition) {
+	case TCPKEEP_CONDITION_IN_FLIGHT:
+		return "retransmission";
+	case TCPKEEP_CONDITION_ZERO_WINDOW:
+		return "window probe";
+	case TCPKEEP_CONDITION_IDLE:
+	case TCPKEEP_CONDITION_ORPHAN_FIN_WAIT2:
+		break;
+	}
+	return "probe";
+}
+
+static const char *condition_words(enum tcpkeep_condition condition)
+{
+	switch (condition) {
+	case TCPKEEP_CONDITION_IN_FLIGHT:
+		return "data is in flight";
+	case TCPKEEP_CONDITION_ZERO_WINDOW:
+		return "data waits for a peer that does not read";
+	case TCPKEEP_CONDITION_ORPHAN_FIN_WAIT2:
+		return "closed by its program";
+	case TCPKEEP_CONDITION_IDLE:
+		break;
+	}
+	return "idle";
+}
+
+/* "postgres (4711), descriptor 7: 10.0.0.1:5432, peer 10.0.0.2:40122, ESTABLISHED" */
+static void print_socket(const struct explanation *e, struct list_view *view)
+{
+	const struct socket_owner *owner = &e->socket->owners[0];
+	char program[80], local[LIST_CELL_MAX], peer[LIST_CELL_MAX], state[LIST_CELL_MAX];
+
+	escape_text(owner->program, strnlen(owner->program, sizeof(owner->program)), program,
+		    sizeof(program));
+	*list_text_local(view, local) = '\0';
+	*list_text_peer(view, peer) = '\0';
+	*list_text_state(view, state) = '\0';
+	printf("%s%s (%d), descriptor %d%s: %s, ", colour(COLOUR_BOLD), program, owner->pid,
+	       owner->fd, colour(COLOUR_NONE), local);
+	if (e->socket->socket.direction == ROW_DIRECTION_LISTEN)
+		printf("a listener: what it accepts inherits this\n");
+	else
+		printf("peer %s, %s\n", peer, state);
+}
+
+/* The probes that are out have numbers already: the first one to come goes on from there. */
+static void print_now(const struct explanation *e, struct list_view *view)
+{
+	char silence[LIST_CELL_MAX], timer[LIST_CELL_MAX];
+	const struct lane *lane = &e->now;
+
+	print_heading("From now on, if nothing more is heard from the peer");
+	*list_text_silence(view, silence) = '\0';
+	*list_text_timer(view, timer) = '\0';
+	printf("  %s; last heard from %s ago; timer: %s\n", condition_words(lane->condition),
+	       silence, timer);
+	print_columns();
+	print_steps(lane, step_name(lane->condition));
+	print_death(lane);
+	if (lane->condition == TCPKEEP_CONDITION_ZERO_WINDOW &&
+	    e->detection.zero_window_answered_us == TCPKEEP_NEVER)
+		printf("  a peer that lives and goes on not reading is waited for without end\n");
+	if (lane->condition == TCPKEEP_CONDITION_IN_FLIGHT && e->socket->socket.retransmits)
+		printf("  %u retransmission%s came before and shorten this; by how much is not known\n",
+		       e->socket->socket.retransmits,
+		       e->socket->socket.retransmits == 1 ? "" : "s");
+}
+
+static void print_live(const struct explanation *e)
+{
+	struct list_view view = {0};
+
+	list_view_take(&view, e->socket, 0);
+	print_socket(e, &view);
+	print_settings(e);
+	if (e->has_now)
+		print_now(e, &view);
+	print_summary(e);
+}
+
 static void print_text(const struct explanation *e)
 {
+	if (e->socket) {
+		print_live(e);
+		return;
+	}
 	print_settings(e);
 	print_idle(e);
 	print_in_flight(e);
@@ -199,14 +294,16 @@ static void json_lane(struct json *json, const char *key, const struct lane *lan
 	json_seconds(json, "death_earliest_s", lane->death_us);
 	json_seconds(json, "death_latest_s", lane->worst_us);
 	json_string(json, "error",
-		    lane->death_us == TCPKEEP_NEVER ? NULL : strerrorname_np(lane->error));
+		    lane->death_us == TCPKEEP_NEVER || lane->error == 0
+			    ? NULL
+			    : strerrorname_np(lane->error));
 	json_end_object(json);
 }
 
 static void json_settings(struct json *json, const struct explanation *e)
 {
 	const struct tcpkeep_settings *s = &e->settings;
-	static const char *const origins[] = {"argument", "sysctl"};
+	const char *const origins[] = {e->socket ? "socket" : "argument", "sysctl"};
 
 	json_begin_object(json, "settings");
 	json_bool(json, "on", s->on);
@@ -218,6 +315,27 @@ static void json_settings(struct json *json, const struct explanation *e)
 	json_string(json, "intvl_origin", origins[!!(e->from_sysctl & TCPKEEP_INTVL)]);
 	json_string(json, "probes_origin", origins[!!(e->from_sysctl & TCPKEEP_PROBES)]);
 	json_end_object(json);
+}
+
+/* The members that the columns of `tcpkeep list` write. */
+static void json_socket(struct json *json, const struct explanation *e)
+{
+	static void (*const members[])(struct list_view * view, struct json * json) = {
+		list_json_owner,  list_json_family, list_json_state,   list_json_local,
+		list_json_peer,   list_json_timer,  list_json_silence, list_json_in_flight,
+		list_json_unsent, list_json_cookie,
+	};
+	struct list_view view = {0};
+
+	list_view_take(&view, e->socket, 0);
+	json_begin_object(json, "socket");
+	for (size_t i = 0; i < ARRAY_SIZE(members); i++)
+		members[i](&view, json);
+	json_end_object(json);
+	if (e->has_now)
+		json_lane(json, "now", &e->now);
+	else
+		json_null(json, "now");
 }
 
 static void json_warnings(struct json *json, const struct tcpkeep_settings *settings)
@@ -257,28 +375,53 @@ static void print_json(const struct explanation *e)
 	json_lane(&json, "in_flight", &e->lanes[LANE_IN_FLIGHT]);
 	json_lane(&json, "zero_window", &e->lanes[LANE_ZERO_WINDOW]);
 	json_warnings(&json, &e->settings);
+	if (e->socket)
+		json_socket(&json, e);
 	json_end_object(&json);
 }
 
 /* --------------------------------------------------------------------------------- command */
 
-static int run(const struct invocation *invocation)
+/* Of settings, or of a live socket, which *live holds. */
+static int make(const struct invocation *invocation, struct live_socket *live,
+		struct explanation *ret)
 {
-	const struct args *args = invocation->args;
+	bool is_live = invocation->n_operands > 0 && live_socket_is_meant(invocation->operands[0]);
 	struct tcpkeep_settings settings;
 	struct tcpkeep_kernel kernel;
-	struct explanation explanation;
 	int status, r;
 
-	status = parse_settings_operands(invocation, TCPKEEP_SCOPE_SOCKET, &settings);
+	if (is_live && invocation->n_operands > 1) {
+		say_error("explain: PID:FD stands alone: its settings are those of the socket");
+		return EXIT_USAGE;
+	}
+	status = is_live ? live_socket_find(invocation->operands[0], live)
+			 : parse_settings_operands(invocation, TCPKEEP_SCOPE_SOCKET, &settings);
 	if (status != EXIT_DONE)
 		return status;
-	tcpkeep_kernel_read(TCPKEEP_NETNS_OWN, &kernel);
-	r = explanation_make(&settings, &kernel, &explanation);
+	if (is_live) {
+		r = explanation_make_live(&live->row, ret);
+	} else {
+		tcpkeep_kernel_read(TCPKEEP_NETNS_OWN, &kernel);
+		r = explanation_make(&settings, &kernel, ret);
+	}
 	if (r < 0) {
 		say_error("explain: the model refuses this kernel's values: %s", strerror(-r));
 		return EXIT_FAILED;
 	}
+	return EXIT_DONE;
+}
+
+static int run(const struct invocation *invocation)
+{
+	const struct args *args = invocation->args;
+	struct explanation explanation;
+	struct live_socket live;
+	int status, r;
+
+	status = make(invocation, &live, &explanation);
+	if (status != EXIT_DONE)
+		return status;
 	say_settings_warnings(&explanation.settings);
 	if (args->svg) {
 		r = explanation_write_svg(&explanation, args->svg);
@@ -296,12 +439,13 @@ static int run(const struct invocation *invocation)
 
 const struct command command_explain = {
 	.name = "explain",
-	.summary = "what settings mean: every probe, the death, the detection times",
-	.synopsis = "[SETTINGS] [--svg FILE] [--json]",
+	.summary = "what settings, or a live socket's, mean: every probe, the death",
+	.synopsis = "[SETTINGS | PID:FD] [--svg FILE] [--json]",
 	.about =
 		"Shows when the kernel probes a peer that is gone and when it gives up: for an idle\n"
 		"connection, with data in flight, and with a zero window, which are three different\n"
-		"stories. What SETTINGS leaves open comes from the sysctls of this network namespace.",
+		"stories. What SETTINGS leaves open comes from the sysctls of this network namespace.\n"
+		"PID:FD is the descriptor of a process: its socket's timeline from where it stands now.",
 	.examples =
 		"  tcpkeep explain time=60 intvl=10 probes=6\n"
 		"  tcpkeep explain                          the sysctls as they are\n"

@@ -29,7 +29,7 @@ static const struct option options[] = {
 	{"report", NULL, "tell at exit how many sockets were set (with --json: as JSON)",
 	 OPTION_FLAG, offsetof(struct run_args, report), COMPLETES_NOTHING},
 	{"method", "METHOD", "how the program is reached; this version has preload", OPTION_TEXT,
-	 offsetof(struct run_args, method), COMPLETES_NOTHING},
+	 offsetof(struct run_args, method), COMPLETES_CHOICES, .choices = "preload"},
 	{"verbose", NULL, "say what is done before it is done", OPTION_FLAG,
 	 offsetof(struct run_args, verbose), COMPLETES_NOTHING},
 };

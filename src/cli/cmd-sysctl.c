@@ -284,7 +284,7 @@ const struct command command_sysctl = {
 	.options = options,
 	.n_options = sizeof(options) / sizeof(options[0]),
 	.args_size = sizeof(struct sysctl_args),
-	.operands = COMPLETES_SETTINGS,
+	.operands = COMPLETES_SYSCTLS,
 	.has_json = true,
 	.run = run,
 };

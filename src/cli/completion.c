@@ -9,16 +9,35 @@
 static const char *const setting_words[] = {
 	"time=", "intvl=", "probes=", "user-timeout=", "on", "off"};
 
-static bool takes_settings(const struct command *command)
+/* The words that selectors start with: src/sockets/selector.h. Not silent>, which a shell would
+ * take as a redirection. */
+static const char *const selector_words[] = {
+	"pid=",  "program=", "user=",  "unit=",      "cgroup=",   "local=",
+	"peer=", "state=",   "netns=", "keepalive=", "direction="};
+
+static bool takes_selectors(const struct command *command)
 {
-	return command->operands == COMPLETES_SETTINGS;
+	return command->operands == COMPLETES_SELECTORS;
+}
+
+/* How many of the words a command takes: the sysctls are the first three. */
+static size_t n_setting_words(const struct command *command)
+{
+	if (command->operands == COMPLETES_SYSCTLS)
+		return 3;
+	return command->operands == COMPLETES_SETTINGS ? ARRAY_SIZE(setting_words) : 0;
 }
 
 /* ------------------------------------------------------------------------------------ bash */
 
+/* The first column of a list: what follows a comma is left to the person. */
+#define COLUMN_WORDS "$(tcpkeep list --columns 2>/dev/null | cut -d\" \" -f1)"
+
 static const char *bash_action(enum completes completes)
 {
 	switch (completes) {
+	case COMPLETES_COLUMNS:
+		return "compgen -W \"" COLUMN_WORDS "\" -- \"$cur\"";
 	case COMPLETES_FILES:
 		return "compgen -f -- \"$cur\"";
 	case COMPLETES_NETNS:
@@ -29,9 +48,25 @@ static const char *bash_action(enum completes completes)
 		return "compgen -c -- \"$cur\"";
 	case COMPLETES_NOTHING:
 	case COMPLETES_SETTINGS:
+	case COMPLETES_SYSCTLS:
+	case COMPLETES_SELECTORS:
+	case COMPLETES_CHOICES:
 		break;
 	}
 	return "true";
+}
+
+static void bash_value(const struct option *option)
+{
+	printf("\t\t");
+	if (option->short_name)
+		printf("-%c|", option->short_name);
+	printf("--%s) COMPREPLY=($(", option->name);
+	if (option->choices)
+		printf("compgen -W \"%s\" -- \"$cur\"", option->choices);
+	else
+		fputs(bash_action(option->completes), stdout);
+	printf(")); return ;;\n");
 }
 
 static void bash_command(const struct command *command)
@@ -41,13 +76,14 @@ static void bash_command(const struct command *command)
 		printf(" --json");
 	for (size_t i = 0; i < command->n_options; i++)
 		printf(" --%s", command->options[i].name);
-	for (size_t i = 0; takes_settings(command) && i < ARRAY_SIZE(setting_words); i++)
+	for (size_t i = 0; i < n_setting_words(command); i++)
 		printf(" %s", setting_words[i]);
+	for (size_t i = 0; takes_selectors(command) && i < ARRAY_SIZE(selector_words); i++)
+		printf(" %s", selector_words[i]);
 	printf("%s\"\n\t\tcase $prev in\n", command->takes_rest ? " --" : "");
 	for (size_t i = 0; i < command->n_options; i++)
 		if (command->options[i].metavar)
-			printf("\t\t--%s) COMPREPLY=($(%s)); return ;;\n", command->options[i].name,
-			       bash_action(command->options[i].completes));
+			bash_value(&command->options[i]);
 	printf("\t\tesac\n\t\t;;\n");
 }
 
@@ -97,46 +133,69 @@ static const char *zsh_action(enum completes completes)
 		return "_pids";
 	case COMPLETES_COMMAND:
 		return "_command_names -e";
+	case COMPLETES_COLUMNS:
+		return "_tcpkeep_columns";
 	case COMPLETES_NOTHING:
 	case COMPLETES_SETTINGS:
+	case COMPLETES_SYSCTLS:
+	case COMPLETES_SELECTORS:
+	case COMPLETES_CHOICES:
 		break;
 	}
 	return " ";
 }
 
-static void zsh_option(const char *name, const char *help, const char *metavar,
-		       enum completes completes)
+static void zsh_spec(const char *dashes, const char *name, const struct option *option)
 {
-	printf(" \\\n\t\t\t'--%s[", name);
-	zsh_escaped(help);
+	printf(" \\\n\t\t\t'%s%s[", dashes, name);
+	zsh_escaped(option->help);
 	putchar(']');
-	if (metavar)
-		printf(":%s:%s", metavar, zsh_action(completes));
+	if (option->choices)
+		printf(":%s:(%s)", option->metavar, option->choices);
+	else if (option->metavar)
+		printf(":%s:%s", option->metavar, zsh_action(option->completes));
 	putchar('\'');
+}
+
+static void zsh_option(const struct option *option)
+{
+	const char short_name[] = {option->short_name, '\0'};
+
+	if (option->short_name)
+		zsh_spec("-", short_name, option);
+	zsh_spec("--", option->name, option);
 }
 
 static void zsh_command(const struct command *command)
 {
 	printf("\t%s)\n\t\t_arguments -S", command->name);
 	for (size_t i = 0; i < command->n_options; i++)
-		zsh_option(command->options[i].name, command->options[i].help,
-			   command->options[i].metavar, command->options[i].completes);
+		zsh_option(&command->options[i]);
 	if (command->has_json)
-		zsh_option("json", "one JSON object per row", NULL, COMPLETES_NOTHING);
-	zsh_option("help", "show this help", NULL, COMPLETES_NOTHING);
-	if (takes_settings(command))
+		zsh_option(&option_json);
+	zsh_option(&option_help);
+	if (n_setting_words(command) == 3)
+		printf(" \\\n\t\t\t'*:setting:_tcpkeep_sysctls'");
+	else if (n_setting_words(command) > 0)
 		printf(" \\\n\t\t\t'*:setting:_tcpkeep_settings'");
+	if (takes_selectors(command))
+		printf(" \\\n\t\t\t'*:selector:_tcpkeep_selectors'");
 	printf("\n\t\t;;\n");
 }
 
 static void print_zsh(void)
 {
 	printf("#compdef tcpkeep\n# zsh completion for tcpkeep, made from its option table\n"
+	       "_tcpkeep_sysctls()\n{\n\tcompadd -S '' -- time= intvl= probes=\n}\n\n"
 	       "_tcpkeep_settings()\n{\n\tcompadd -S '' --");
 	for (size_t i = 0; i < ARRAY_SIZE(setting_words); i++)
 		if (strchr(setting_words[i], '='))
 			printf(" %s", setting_words[i]);
-	printf("\n\tcompadd -- on off\n}\n\n_tcpkeep()\n{\n\tlocal -a commands\n\tlocal dashes\n\tcommands=(\n");
+	printf("\n\tcompadd -- on off\n}\n\n_tcpkeep_selectors()\n{\n\tcompadd -S '' --");
+	for (size_t i = 0; i < ARRAY_SIZE(selector_words); i++)
+		printf(" '%s'", selector_words[i]);
+	printf("\n}\n\n_tcpkeep_columns()\n{\n\tcompadd -- ${${(f)\"$(tcpkeep list --columns 2>/dev/null)\"}%%%% *}\n}\n"
+	       "\n_tcpkeep()\n{\n\tlocal -a commands\n\tlocal dashes\n\tcommands=(\n");
 	for (size_t i = 0; i < n_commands; i++) {
 		printf("\t\t'%s:", commands[i]->name);
 		zsh_escaped(commands[i]->summary);
@@ -146,7 +205,8 @@ static void print_zsh(void)
 	       "\t\tcompadd -- --help --version\n\t\treturn\n\tfi\n"
 	       "\tdashes=${words[(i)--]}\n"
 	       "\tif ((dashes < CURRENT)); then\n"
-	       "\t\tshift dashes words\n\t\t((CURRENT -= dashes))\n\t\t_normal\n\t\treturn\n\tfi\n"
+	       "\t\tshift dashes words\n\t\t((CURRENT -= dashes))\n"
+	       "\t\tif ((CURRENT == 1)); then _command_names -e; else _normal; fi\n\t\treturn\n\tfi\n"
 	       "\tlocal command=$words[2]\n\tshift words\n\t((CURRENT--))\n\tcase $command in\n");
 	for (size_t i = 0; i < n_commands; i++)
 		zsh_command(commands[i]);
@@ -177,19 +237,39 @@ static const char *fish_action(enum completes completes)
 		return " -x -a '(__fish_complete_pids)'";
 	case COMPLETES_COMMAND:
 		return " -x -a '(__fish_complete_command)'";
+	case COMPLETES_COLUMNS:
+		return " -x -a '(tcpkeep list --columns 2>/dev/null | string replace -r \" .*\" \"\")'";
 	case COMPLETES_NOTHING:
 	case COMPLETES_SETTINGS:
+	case COMPLETES_SYSCTLS:
+	case COMPLETES_SELECTORS:
+	case COMPLETES_CHOICES:
 		break;
 	}
 	return " -x";
 }
 
-static void fish_option(const char *command, const char *name, const char *help, const char *action)
+static void fish_option(const char *command, const struct option *option)
 {
-	printf("complete -c tcpkeep -n '__fish_seen_subcommand_from %s' -l %s%s -d ", command, name,
-	       action);
-	fish_quoted(help);
+	printf("complete -c tcpkeep -n '__fish_seen_subcommand_from %s'", command);
+	if (option->short_name)
+		printf(" -s %c", option->short_name);
+	printf(" -l %s", option->name);
+	if (option->choices)
+		printf(" -x -a '%s'", option->choices);
+	else if (option->metavar)
+		fputs(fish_action(option->completes), stdout);
+	printf(" -d ");
+	fish_quoted(option->help);
 	putchar('\n');
+}
+
+static void fish_words(const char *command, const char *const *words, size_t n, const char *what)
+{
+	printf("complete -c tcpkeep -n '__fish_seen_subcommand_from %s' -a '", command);
+	for (size_t i = 0; i < n; i++)
+		printf("%s%s", i ? " " : "", words[i]);
+	printf("' -d %s\n", what);
 }
 
 static void fish_command(const struct command *command)
@@ -198,25 +278,26 @@ static void fish_command(const struct command *command)
 	fish_quoted(command->summary);
 	putchar('\n');
 	for (size_t i = 0; i < command->n_options; i++)
-		fish_option(command->name, command->options[i].name, command->options[i].help,
-			    command->options[i].metavar ? fish_action(command->options[i].completes)
-							: "");
+		fish_option(command->name, &command->options[i]);
 	if (command->has_json)
-		fish_option(command->name, "json", "one JSON object per row", "");
-	fish_option(command->name, "help", "show this help", "");
-	if (takes_settings(command)) {
-		printf("complete -c tcpkeep -n '__fish_seen_subcommand_from %s' -a '",
-		       command->name);
-		for (size_t i = 0; i < ARRAY_SIZE(setting_words); i++)
-			printf("%s%s", i ? " " : "", setting_words[i]);
-		printf("' -d setting\n");
-	}
+		fish_option(command->name, &option_json);
+	fish_option(command->name, &option_help);
+	if (n_setting_words(command) > 0)
+		fish_words(command->name, setting_words, n_setting_words(command), "setting");
+	if (takes_selectors(command))
+		fish_words(command->name, selector_words, ARRAY_SIZE(selector_words), "selector");
 }
 
 static void print_fish(void)
 {
 	printf("# fish completion for tcpkeep, made from its option table\n"
+	       "function __tcpkeep_command\n"
+	       "\tset -l words (commandline -opc) (commandline -ct)\n"
+	       "\tset -l dashes (contains -i -- -- $words)\n"
+	       "\tcomplete -C (string join ' ' -- $words[(math $dashes + 1)..-1])\n"
+	       "end\n"
 	       "complete -c tcpkeep -f\n"
+	       "complete -c tcpkeep -n 'contains -- -- (commandline -opc)' -a '(__tcpkeep_command)'\n"
 	       "complete -c tcpkeep -n __fish_use_subcommand -l help -d 'show the help'\n"
 	       "complete -c tcpkeep -n __fish_use_subcommand -l version -d 'show the version'\n");
 	for (size_t i = 0; i < n_commands; i++)

@@ -45,7 +45,7 @@ static void draw_death(FILE *file, const struct lane *lane, uint64_t length_us, 
 	svg_cross(file, from, y, 6, DEATH);
 	snprintf(text, sizeof(text), "dead after %s, at the latest %s: %s",
 		 span_format(lane->death_us, 0, death), span_format(lane->worst_us, 1, worst),
-		 strerrorname_np(lane->error));
+		 lane->error ? strerrorname_np(lane->error) : "no error");
 	svg_text(file, MARGIN + AXIS_WIDTH, y - 26, SVG_END, 13, "bold", DEATH, text);
 }
 
@@ -92,27 +92,35 @@ static void draw(FILE *file, const struct explanation *e)
 {
 	struct tcpkeep_settings shown = e->settings;
 	char text[TCPKEEP_SETTINGS_TEXT_MAX], line[192];
-	unsigned rate = explanation_probes_per_hour_x10(e);
+	unsigned rate = explanation_probes_per_hour_x10(e), lanes = LANES + e->has_now;
+	const struct socket_owner *owner = e->socket ? e->socket->owners : NULL;
 
 	if (shown.user_timeout_ms == 0)
 		shown.fields &= ~(uint32_t)TCPKEEP_USER_TIMEOUT;
 	if (shown.on)
 		shown.fields &= ~(uint32_t)TCPKEEP_ON;
 	tcpkeep_settings_format(&shown, text, sizeof(text));
-	snprintf(line, sizeof(line), "TCP keepalive with %s", text);
-	svg_begin(file, WIDTH, HEADER + LANES * LANE_HEIGHT + FOOTER, line);
+	if (owner)
+		snprintf(line, sizeof(line), "TCP keepalive of process %d, descriptor %d: %s",
+			 owner->pid, owner->fd, text);
+	else
+		snprintf(line, sizeof(line), "TCP keepalive with %s", text);
+	svg_begin(file, WIDTH, HEADER + lanes * LANE_HEIGHT + FOOTER, line);
 	svg_text(file, MARGIN, 38, SVG_START, 20, "bold", INK, line);
 	svg_text(
 		file, MARGIN, 62, SVG_START, 13, "normal", DIM,
 		"What the kernel does when the peer is gone. Every lane has its own scale; shades show "
 		"how late the timers may be.");
+	if (e->has_now)
+		draw_lane(file, &e->now, "From now on, if nothing more is heard", HEADER);
 	for (size_t i = 0; i < LANES; i++)
-		draw_lane(file, &e->lanes[i], lane_titles[i], HEADER + (double)i * LANE_HEIGHT);
+		draw_lane(file, &e->lanes[i], lane_titles[i],
+			  HEADER + (double)(i + e->has_now) * LANE_HEIGHT);
 	snprintf(line, sizeof(line),
 		 "%u.%u probes an hour on a healthy idle connection; HZ=%u, "
 		 "tcp_retries2=%d",
 		 rate / 10, rate % 10, e->kernel.hz, e->kernel.retries2);
-	svg_text(file, MARGIN, HEADER + LANES * LANE_HEIGHT + 18, SVG_START, 13, "normal", DIM,
+	svg_text(file, MARGIN, HEADER + lanes * LANE_HEIGHT + 18, SVG_START, 13, "normal", DIM,
 		 line);
 	svg_end(file);
 }

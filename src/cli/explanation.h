@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <tcpkeep.h>
 
+#include "sockets/snapshot.h"
+
 /* Steps that are kept; a user timeout allows for any number. */
 #define LANE_STEPS_MAX 256
 
@@ -26,7 +28,7 @@ struct lane {
 	size_t n_beyond;   /* that followed */
 	uint64_t death_us; /* if no timer is late; TCPKEEP_NEVER */
 	uint64_t worst_us; /* at the latest */
-	int error;
+	int error;         /* 0 at a death: an orphan goes away without one */
 };
 
 enum { LANE_IDLE, LANE_IN_FLIGHT, LANE_ZERO_WINDOW, LANES };
@@ -38,12 +40,19 @@ struct explanation {
 	struct tcpkeep_detection detection;
 	uint64_t period_us; /* between two probes when the peer is well */
 	struct lane lanes[LANES];
+	const struct snapshot_row *socket; /* NULL: of settings, not of a live socket */
+	bool has_now; /* it is connected: there is a lane from where it stands now */
+	struct lane now;
 };
 
 /* Fills in what settings leaves open from the kernel: sysctls for the three, on, no user timeout.
  */
 int explanation_make(const struct tcpkeep_settings *settings, const struct tcpkeep_kernel *kernel,
 		     struct explanation *ret);
+
+/* The same of a live socket, which must outlive it, with the lane of the condition that it is in.
+ */
+int explanation_make_live(const struct snapshot_row *socket, struct explanation *ret);
 
 /* Probes an hour on a healthy idle connection, in tenths: time=7200 makes half a probe. */
 unsigned explanation_probes_per_hour_x10(const struct explanation *explanation);

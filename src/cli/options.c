@@ -8,8 +8,8 @@
 #include "base/nearest.h"
 
 /* Options that every command has, and --json for those that say so. */
-static const struct option option_help = {.name = "help", .help = "show this help"};
-static const struct option option_json = {.name = "json", .help = "one JSON object per row"};
+const struct option option_help = {.name = "help", .help = "show this help"};
+const struct option option_json = {.name = "json", .help = "one JSON object per row"};
 
 #define MAX_OPTIONS 32
 #define SHOWN_MAX   64
@@ -51,19 +51,43 @@ static int fail_unknown(const struct command *command, const char *word, size_t 
 	return EXIT_USAGE;
 }
 
-/* One "--name", "--name=value" or "--name" "value". Returns how many words it took, or -EXIT_USAGE.
- */
+static const struct option *find_short(const struct command *command, char name)
+{
+	for (size_t i = 0; i < command->n_options; i++)
+		if (command->options[i].short_name && command->options[i].short_name == name)
+			return &command->options[i];
+	return NULL;
+}
+
+/* The option that a word names; the value that is joined to it, as in "--name=value" and "-nvalue",
+ * or NULL. */
+static const struct option *match_option(const struct command *command, const char *word,
+					 size_t len, const char **ret_value)
+{
+	*ret_value = word[len] == '=' ? word + len + 1 : NULL;
+	if (word[1] == '-')
+		return len > 2 ? find_option(command, word + 2, len - 2) : NULL;
+	*ret_value = word[2] ? word + 2 : NULL;
+	return find_short(command, word[1]);
+}
+
+static int fail_no_value(const struct command *command, const struct option *option)
+{
+	say_error("%s: --%s needs a value; write --%s %s", command->name, option->name,
+		  option->name, option->metavar);
+	return EXIT_USAGE;
+}
+
+/* One "--name", "--name=value", "--name" "value", or "-n" likewise. Returns how many words it took,
+ * or -EXIT_USAGE. */
 static int take_option(const struct command *command, char **argv, struct invocation *invocation,
 		       bool *ret_help)
 {
-	const char *word = argv[0];
+	const char *word = argv[0], *value;
 	size_t len = strcspn(word, "=");
-	const char *value = word[len] == '=' ? word + len + 1 : NULL;
-	const struct option *option = NULL;
+	const struct option *option = match_option(command, word, len, &value);
 	int taken = 1;
 
-	if (len > 2 && word[1] == '-')
-		option = find_option(command, word + 2, len - 2);
 	if (!option)
 		return -fail_unknown(command, word, len);
 
@@ -82,11 +106,8 @@ static int take_option(const struct command *command, char **argv, struct invoca
 			value = argv[1];
 			taken = 2;
 		}
-		if (!value || *value == '\0' || (taken == 2 && strncmp(value, "--", 2) == 0)) {
-			say_error("%s: --%s needs a value; write --%s %s", command->name,
-				  option->name, option->name, option->metavar);
-			return -EXIT_USAGE;
-		}
+		if (!value || *value == '\0' || (taken == 2 && strncmp(value, "--", 2) == 0))
+			return -fail_no_value(command, option);
 		*(const char **)((char *)invocation->args + option->target) = value;
 	}
 	return taken;
@@ -125,8 +146,12 @@ static void print_option(const struct option *option)
 {
 	char left[40];
 
-	snprintf(left, sizeof(left), "--%s%s%s", option->name, option->metavar ? " " : "",
-		 option->metavar ? option->metavar : "");
+	if (option->short_name)
+		snprintf(left, sizeof(left), "-%c, --%s %s", option->short_name, option->name,
+			 option->metavar ? option->metavar : "");
+	else
+		snprintf(left, sizeof(left), "--%s%s%s", option->name, option->metavar ? " " : "",
+			 option->metavar ? option->metavar : "");
 	printf("  %-20s  %s\n", left, option->help);
 }
 

@@ -4,6 +4,9 @@
 
 #include "cli.h"
 
+/* What every command has, and what those have that say so. */
+extern const struct option option_help, option_json;
+
 /*
  * Fills invocation->args (args_size zeroed bytes of the command), operands and rest from argv[1..].
  * operands has room for argc. Says what is wrong, with the nearest option, and returns EXIT_USAGE;

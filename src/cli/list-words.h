@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* What the text, the JSON and the order of a column have in common. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "sockets/row.h"
+
+/* Static. NULL: unknown. */
+const char *list_word_family(const struct socket_row *row);
+const char *list_word_direction(const struct socket_row *row);
+const char *list_word_timer(const struct socket_row *row);
+
+/* TIME_WAIT and half-open connections belong to nobody: the kernel keeps no uid for them. */
+bool list_has_user(const struct socket_row *row);
+
+/* Sent and not acknowledged means something: not a listener, nothing without a whole socket. */
+bool list_has_transfer(const struct socket_row *row);
