@@ -12,7 +12,7 @@ load common
 @test "--help and --version" {
 	run "$TCPKEEP" --help
 	[ "$status" -eq 0 ]
-	for command in sysctl explain run prove; do
+	for command in list sysctl explain run prove; do
 		[[ $output == *"  $command "* ]]
 	done
 	run "$TCPKEEP" --version
@@ -55,13 +55,13 @@ load common
 }
 
 @test "every command has help of at most 100 columns and a man page that names each option" {
-	for command in sysctl explain run prove; do
+	for command in list sysctl explain run prove; do
 		run "$TCPKEEP" "$command" --help
 		[ "$status" -eq 0 ]
 		[ -z "$(awk 'length > 100' <<<"$output")" ]
 		page=$SOURCE/man/tcpkeep-$command.1.scd
 		[ -e "$page" ]
-		for option in $(grep -oE '^  --[a-z-]+' <<<"$output" | tr -d ' '); do
+		for option in $(grep -oE '^  (-[a-z], )?--[a-z-]+' <<<"$output" | grep -oE -- '--.*'); do
 			grep -qF -- "$option" "$page" || {
 				echo "$page does not name $option"
 				return 1
@@ -91,6 +91,8 @@ bash_offers() {
 	[ "$(bash_offers tcpkeep explain --s)" = --svg ]
 	[ "$(bash_offers tcpkeep explain ti)" = time= ]
 	[ "$(bash_offers tcpkeep sysctl --all)" = --all-netns ]
+	[ -z "$(bash_offers tcpkeep sysctl user)" ]
+	[ "$(bash_offers tcpkeep run --method "")" = preload ]
 }
 
 @test "fish completes commands, options and settings" {
@@ -102,6 +104,8 @@ bash_offers() {
 	[[ $output == --svg* ]]
 	run fish --no-config -c "source $BATS_TEST_TMPDIR/tcpkeep.fish; complete -C 'tcpkeep explain ti'"
 	[[ $output == time=* ]]
+	run fish --no-config -c "source $BATS_TEST_TMPDIR/tcpkeep.fish; complete -C 'tcpkeep run time=60 -- mkfif'"
+	[[ $output == mkfifo* ]]
 }
 
 @test "output that cannot be written is a failure, a closed pipe is a quiet one" {

@@ -26,12 +26,12 @@ serve_postgres() {
 		-c unix_socket_directories= -c fsync=off
 }
 
-# One worker, which is forked after the listener exists. Its upstream never answers.
+# Workers are forked after the listener exists; one, or NGINX_WORKERS. Its upstream never answers.
 serve_nginx() {
 	local kind
 	mkdir -m 777 "$STAGE/nginx"
 	{
-		echo "daemon off; worker_processes 1; pid $STAGE/nginx/pid; error_log stderr notice;"
+		echo "daemon off; worker_processes ${NGINX_WORKERS:-1}; pid $STAGE/nginx/pid; error_log stderr notice;"
 		echo "events { worker_connections 64; } http { access_log off;"
 		for kind in client_body proxy fastcgi uwsgi scgi; do
 			echo "${kind}_temp_path $STAGE/nginx/$kind;"

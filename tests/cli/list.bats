@@ -1,0 +1,301 @@
+# SPDX-License-Identifier: MIT
+# tcpkeep list, and explain PID:FD, over real sockets in a network namespace of their own. What a source knows is
+# held against the kernel in tests/net; here it is what the command makes of it.
+
+load common
+
+setup_file() {
+	[ "$(id -u)" = 0 ] || skip "needs root: other processes' sockets in another network namespace"
+	command -v python3 >/dev/null || skip "needs python3"
+	# A version manager's python3 is a script that would be the process.
+	python=$(python3 -c 'import sys; print(sys.executable)')
+	mkfifo "$BATS_FILE_TMPDIR/ready"
+	unshare --net -- "$python" -c "$(sockets)" >"$BATS_FILE_TMPDIR/ready" 3>&- 2>/dev/null &
+	export HOLDER=$!
+	read -t 20 -r FDS <"$BATS_FILE_TMPDIR/ready"
+	export FDS
+	# unshare(1) without --fork becomes the program: its pid is the holder's.
+	[ "$(readlink "/proc/$HOLDER/ns/net")" != "$(readlink /proc/self/ns/net)" ]
+}
+
+teardown_file() {
+	[ -z "${HOLDER:-}" ] || kill "$HOLDER"
+}
+
+# Prints the descriptors of the interesting sockets, and keeps them.
+sockets() {
+	cat <<'END'
+import ctypes, fcntl, os, socket, struct, sys, time
+s = socket.socket()
+fcntl.ioctl(s, 0x8914, struct.pack("16sH14s", b"lo", 0x1 | 0x8, b""))
+s.close()
+ctypes.CDLL(None).prctl(15, b"ev\x1b[1m,\"x", 0, 0, 0)
+
+def listener(family, address):
+    l = socket.socket(family)
+    l.bind(address)
+    l.listen()
+    return l
+
+keep, named = [], {}
+l4 = listener(socket.AF_INET, ("127.0.0.1", 5432))
+l6 = listener(socket.AF_INET6, ("::", 5433))
+
+def connect(name, l, family, address, on=None, ut=0):
+    c = socket.socket(family)
+    if on is not None:
+        c.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in zip((4, 5, 6), on):
+            c.setsockopt(socket.IPPROTO_TCP, option, value)
+    if ut:
+        c.setsockopt(socket.IPPROTO_TCP, 18, ut)
+    c.connect(address)
+    keep.append((c, l.accept()[0]))
+    named[name] = c
+    return c
+
+v4 = (l4, socket.AF_INET, ("127.0.0.1", 5432))
+connect("off", *v4)
+connect("own", *v4, on=(60, 10, 6))
+connect("sysctl", *v4, on=(), ut=120000)
+connect("v6", l6, socket.AF_INET6, ("::1", 5433), on=(30, 5, 3))
+connect("mapped", l6, socket.AF_INET6, ("::ffff:127.0.0.1", 5433))
+full = connect("full", *v4)
+full.setblocking(False)
+try:
+    while True:
+        full.send(b"x" * 65536)
+except BlockingIOError:
+    pass
+named["listener"] = l4
+named["udp"] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+named["unbound"] = socket.socket()
+print(" ".join("%s=%d" % (k, v.fileno()) for k, v in named.items()), flush=True)
+os.close(1)
+time.sleep(600)
+END
+}
+
+list() {
+	run --separate-stderr nsenter --net="/proc/$HOLDER/ns/net" "$TCPKEEP" list "$@"
+}
+
+fd_of() {
+	tr ' ' '\n' <<<"$FDS" | sed -n "s/^$1=//p"
+}
+
+# The row of one of the named sockets, as JSON.
+row_of() {
+	jq -c --argjson fd "$(fd_of "$1")" 'select(.owners[0].fd == $fd)' <<<"$output"
+}
+
+@test "the default view: what is on, with which values, and what happens next; 100 columns" {
+	list
+	[ "$status" -eq 0 ]
+	head -1 <<<"$output" | grep -qE '^LOCAL +PEER +OWNER +KEEPALIVE +NEXT$'
+	grep -qE '^127\.0\.0\.1:[0-9]+ +127\.0\.0\.1:5432 .* off +! never notices$' <<<"$output"
+	grep -qE ' 60/10/6 +first probe in (59|60) s$' <<<"$output"
+	grep -qE ' 7200/75/9 ut=2m +first probe in ' <<<"$output"
+	grep -qE '^\[::1\]:[0-9]+ +\[::1\]:5433 .* 30/5/3 +first probe in (29|30) s$' <<<"$output"
+	grep -qE '^\[::ffff:127\.0\.0\.1\]:[0-9]+ +\[::ffff:127\.0\.0\.1\]:5433 ' <<<"$output"
+	grep -qE '^127\.0\.0\.1:5432 +LISTEN .* off +-$' <<<"$output"
+	[ "$(tail -1 <<<"$output")" = "14 sockets: 3 on, 9 off (never notice a dead peer), 2 listening; worst detection time 2h3m29s" ]
+	# Two IPv6 addresses and a name like this one take more; what is typical does not.
+	list peer=:5432
+	[ "${#lines[@]}" -eq 6 ]
+	[ -z "$(awk 'length > 100' <<<"$output")" ]
+}
+
+@test "a program's name cannot break the terminal, the JSON or the CSV" {
+	list
+	[[ $output != *$'\033'* ]]
+	[[ $output == *'ev\x1b[1m,"x:'"$HOLDER"* ]]
+	list --json
+	jq -es 'all(.owners[0].program == "ev\u001b[1m,\"x")' <<<"$output"
+	list -o program,pid --csv state=listen
+	[ "${lines[1]}" = "\"ev\\x1b[1m,\"\"x\",$HOLDER"$'\r' ]
+}
+
+@test "--json tells the same as the sockets' own options" {
+	list --json
+	[ "$status" -eq 0 ] && [ -z "$stderr" ]
+	jq -es 'length == 14 and all(.schema == "tcpkeep.list/1")' <<<"$output"
+	row_of own | jq -e '.keepalive and .time_s == 60 and .intvl_s == 10 and .probes == 6
+		and .time_origin == "socket" and .user_timeout_ms == 0 and .direction == "out"
+		and .peer == {address: "127.0.0.1", port: 5432} and .state == "ESTABLISHED"
+		and .timer.kind == "keepalive" and .timer.in_s <= 60 and .detection.idle_s > 120
+		and .next.event == "first-probe" and .uid == 0 and .user == "root"'
+	row_of sysctl | jq -e '.keepalive and .time_s == 7200 and .time_origin == "sysctl" and .user_timeout_ms == 120000'
+	row_of off | jq -e '.keepalive == false and .detection.idle_s == null and .next == {event: "never-notices", in_s: null}'
+	row_of v6 | jq -e '.family == "ipv6" and .local.address == "::1" and .peer.address == "::1"'
+	row_of mapped | jq -e '.family == "ipv6" and .peer.address == "::ffff:127.0.0.1"'
+	row_of full | jq -e '.unsent_bytes > 0 and .next.event == "dead-unless-read" and .next.in_s == null'
+	row_of listener | jq -e '.peer == null and .direction == "listen" and .not_accepted == 0 and .detection == null'
+	inode=$(readlink "/proc/$HOLDER/fd/$(fd_of own)")
+	[ "socket:[$(row_of own | jq .inode)]" = "$inode" ]
+}
+
+@test "-o replaces and adds columns, an unknown one is answered with the nearest" {
+	list -o time,intvl,probes,time-origin keepalive=on peer=:5433
+	[ "${lines[0]}" = "TIME  INTVL  PROBES  TIME ORIGIN" ]
+	[ "${lines[1]}" = "  30      5       3  socket" ]
+	list -o +state,silence keepalive=on peer=:5433
+	[[ ${lines[0]} == LOCAL*NEXT*STATE*SILENCE ]]
+	list --output=state -otime keepalive=on peer=:5433
+	[ "${lines[0]}" = TIME ]
+	list -o tiem
+	[ "$status" -eq 2 ]
+	[ "$stderr" = "tcpkeep: list: --output: no column 'tiem'; did you mean 'time'?" ]
+	list --sort silense
+	[ "$status" -eq 2 ]
+	[ "$stderr" = "tcpkeep: list: --sort: no column 'silense'; did you mean 'silence'?" ]
+	list -o
+	[ "$status" -eq 2 ]
+}
+
+@test "--columns names each column, and every one can be shown in every form" {
+	list --columns
+	[ "$status" -eq 0 ]
+	all=$(awk '{ print $1 }' <<<"$output")
+	[ "$(wc -l <<<"$all")" -ge 28 ]
+	[ -z "$(awk 'length > 100' <<<"$output")" ]
+	for column in $all; do
+		list -o "$column"
+		[ "$status" -eq 0 ] && [ "${#lines[@]}" -eq 16 ]
+		list -o "$column" --csv
+		[ "${#lines[@]}" -eq 15 ] && [ "${lines[0]}" = "$column"$'\r' ]
+		list -o "$column" --json
+		jq -es 'length == 14 and all(keys | length >= 2)' <<<"$output"
+		list --sort "-$column"
+		[ "${#lines[@]}" -eq 16 ]
+		grep -q "\*$column\*" <(sed 's/\\//g' "$SOURCE/man/tcpkeep-list.1.scd")
+	done
+}
+
+@test "--sort orders, unknown last both ways, equal rows by the next column" {
+	list --sort time,-local -o time,local --csv keepalive=on
+	[ "$(cut -d, -f1 <<<"$output" | tr -d '\r' | tr '\n' ' ')" = "time 30 60 7200 " ]
+	list --sort -time -o time --csv keepalive=on
+	[ "$(tr -d '\r' <<<"$output" | tr '\n' ' ')" = "time 7200 60 30 " ]
+	for order in peer -peer; do
+		list --sort $order -o state --csv
+		[ "$(tail -2 <<<"$output" | tr -d '\r' | tr '\n' ' ')" = "LISTEN LISTEN " ]
+	done
+	list --sort local --json
+	jq -es '[.[] | select(.family == "ipv4") | .local.port] | . == sort' <<<"$output"
+}
+
+@test "--summary counts for each program, user and namespace" {
+	list --summary program
+	[ "$status" -eq 0 ]
+	[[ ${lines[0]} =~ ^PROGRAM\ +SOCKETS\ +ON\ +OFF\ +UNKNOWN\ +LISTENING\ +OTHER\ +WORST\ DETECTION$ ]]
+	[[ ${lines[1]} =~ ^'ev\x1b[1m,"x'\ +14\ +3\ +9\ +0\ +2\ +0\ +2h3m29s$ ]]
+	[[ ${lines[2]} == "14 sockets: "* ]]
+	list --summary user --json
+	jq -e '.schema == "tcpkeep.list-summary/1" and .name == "root" and .sockets == 14 and .off == 9
+		and .worst_detection_s > 7409 - 1' <<<"$output"
+	run "$TCPKEEP" list --all-netns --summary netns --csv
+	grep -qE "^net:\[$(stat -Lc %i "/proc/$HOLDER/ns/net")\],14,3,9,0,2,0," <<<"$output"
+	list --summary planet
+	[ "$status" -eq 2 ]
+}
+
+@test "selectors choose, and what is none is refused with words" {
+	list keepalive=off state=established peer=:5432 --csv -o peer
+	[ "${#lines[@]}" -eq 3 ]
+	list "pid!=$HOLDER"
+	[ "$output" = $'LOCAL  PEER  OWNER  KEEPALIVE  NEXT\n0 sockets' ]
+	list time=60
+	[ "$status" -eq 2 ]
+	[[ $stderr == "tcpkeep: list: 'time' is not a selector"* ]]
+}
+
+@test "--all-netns and --netns reach the sockets from outside" {
+	run --separate-stderr "$TCPKEEP" list --all-netns "pid=$HOLDER"
+	[[ ${lines[0]} == NETNS* ]]
+	[[ ${lines[-1]} == "14 sockets: "* ]]
+	run --separate-stderr "$TCPKEEP" list --netns "/proc/$HOLDER/ns/net" --json
+	jq -es 'length == 14 and all(.netns.own | not)' <<<"$output"
+	run --separate-stderr "$TCPKEEP" list --netns no-such-netns
+	[ "$status" -eq 1 ]
+}
+
+@test "each source; the one that knows no settings says unknown, and never guesses" {
+	for source in bpf diag-fd; do
+		list --source "$source" --json
+		[ "$status" -eq 0 ] || skip "no $source on this kernel"
+		row_of own | jq -e '.keepalive and .time_s == 60'
+		row_of full | jq -e '.keepalive == false'
+	done
+	list --source diag --json
+	row_of own | jq -e '.keepalive and .time_s == null and .time_origin == null and .detection == null'
+	row_of full | jq -e '.keepalive == null'
+	list --source diag
+	[[ $output == *" ? "* ]]
+	list --source ss
+	[ "$status" -eq 2 ]
+}
+
+@test "a reader that goes away ends it quietly" {
+	run --separate-stderr bash -c "nsenter --net=/proc/$HOLDER/ns/net '$TCPKEEP' list --json | head -c 1"
+	[ "$output" = "{" ] && [ -z "$stderr" ]
+	run --separate-stderr bash -c "trap '' PIPE; { nsenter --net=/proc/$HOLDER/ns/net '$TCPKEEP' list; echo \$? >&2; } | true"
+	[ "$stderr" = 1 ] || [ "$stderr" = 0 ]
+	run --separate-stderr bash -c "nsenter --net=/proc/$HOLDER/ns/net '$TCPKEEP' list >/dev/full"
+	[ "$status" -eq 1 ]
+	[[ $stderr == "tcpkeep: cannot write the output: No space left on device" ]]
+}
+
+@test "who may not see all is told what is missing, in one line" {
+	run --separate-stderr unshare --net -- setpriv --reuid=65534 --regid=65534 --clear-groups \
+		--inh-caps=-all --bounding-set=-all -- "$TCPKEEP" list
+	[ "$status" -eq 0 ]
+	[ "$(wc -l <<<"$stderr")" -eq 1 ]
+	[[ $stderr == "tcpkeep: warning: list: "*"root sees all" ]]
+}
+
+@test "explain PID:FD: the timeline of a live socket, from where it stands" {
+	run --separate-stderr "$TCPKEEP" explain "$HOLDER:$(fd_of own)"
+	[ "$status" -eq 0 ]
+	[[ ${lines[0]} == *"($HOLDER), descriptor $(fd_of own): 127.0.0.1:"*", peer 127.0.0.1:5432, ESTABLISHED" ]]
+	[[ $output != *$'\033'* ]]
+	[[ $output == *"From now on, if nothing more is heard from the peer"* ]]
+	[ "$(grep -cE ' probe [1-6]$' <<<"$output")" -eq 6 ]
+	run --separate-stderr "$TCPKEEP" explain "$HOLDER:$(fd_of own)" --json
+	# The time that has passed in silence is off the way to the first probe and to the death.
+	jq -e '.schema == "tcpkeep.explain/1" and .settings.time_origin == "socket"
+		and .now.events[0].earliest_s < 60 and (.now.events | length) == 6
+		and (.now.events[0].earliest_s - (60 - .socket.silence_s) | fabs) < 0.1
+		and (.now.death_earliest_s - .now.events[0].earliest_s) >= 60
+		and .now.death_latest_s < .idle.death_latest_s + 1
+		and .socket.owners[0].fd == '"$(fd_of own)" <<<"$output"
+	run --separate-stderr "$TCPKEEP" explain "$HOLDER:$(fd_of full)" --json
+	jq -e '.now.events[0].event == "window-probe"' <<<"$output"
+	run --separate-stderr "$TCPKEEP" explain "$HOLDER:$(fd_of off)"
+	[[ $output == *"never"*"nobody asks, nothing is noticed"* ]]
+	run --separate-stderr "$TCPKEEP" explain "$HOLDER:$(fd_of listener)"
+	[[ ${lines[0]} == *"a listener: what it accepts inherits this" ]]
+	run --separate-stderr "$TCPKEEP" explain "$HOLDER:$(fd_of own)" --svg "$BATS_TEST_TMPDIR/now.svg"
+	[ "$status" -eq 0 ]
+	grep -q 'From now on' "$BATS_TEST_TMPDIR/now.svg"
+}
+
+@test "explain PID:FD says why it is no TCP socket" {
+	while IFS='|' read -r operand status_wanted message; do
+		run "$TCPKEEP" explain "$operand"
+		[ "$status" -eq "$status_wanted" ]
+		[[ $output == "tcpkeep: explain: "$message ]] || {
+			echo "$operand: $output"
+			return 1
+		}
+	done <<END
+$HOLDER:0|1|$HOLDER:0 is no socket: *
+$HOLDER:999|1|process $HOLDER (*) has no descriptor 999
+$HOLDER:$(fd_of udp)|1|$HOLDER:$(fd_of udp) is a UDP socket
+$HOLDER:$(fd_of unbound)|1|$HOLDER:$(fd_of unbound) is a TCP socket that is neither bound nor connected*
+4194304:3|1|there is no process 4194304
+1:x|2|'1:x' is no socket; write PID:FD*
+END
+	run "$TCPKEEP" explain "$HOLDER:3" time=60
+	[ "$status" -eq 2 ]
+}
