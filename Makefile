@@ -41,7 +41,7 @@ check: all
 
 bench: all
 	@build-aux/setup bench
-	@$(BUILD)/bench/../../bench/run $(BUILD)
+	@bench/run $(BUILD); preload=$$?; bench/list $(BUILD) && exit $$preload
 
 install: all
 	@meson configure $(BUILD) --prefix=$(PREFIX)
