@@ -16,3 +16,7 @@ size_t utf8_decode(const char *s, size_t len, uint32_t *ret);
  * \xNN, a backslash as \\. What does not fit ends in "...". size >= 8. Returns buf.
  */
 char *escape_text(const char *text, size_t len, char *buf, size_t size);
+
+/* Undoes, in place, what the kernel does to blanks in /proc files such as mountinfo: "\040" is a
+ * space. */
+void unescape_octal(char *text);

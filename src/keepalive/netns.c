@@ -286,6 +286,7 @@ static int survey_mount(struct survey *s, char *line)
 		if (!fields[i])
 			return 0;
 	}
+	unescape_octal(fields[4]);
 	if (strncmp(fields[3], "net:", 4) != 0 || strlen(fields[4]) > NAME_MAX ||
 	    strncmp(fields[4], NAMES_DIR "/", strlen(NAMES_DIR) + 1) == 0)
 		return 0;

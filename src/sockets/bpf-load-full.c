@@ -31,7 +31,6 @@ int bpf_load_full(const struct bpf_config *config, struct bpf_programs *ret)
 	if (!skeleton)
 		return -errno;
 	skeleton->rodata->tcpkeep_hz = config->hz;
-	skeleton->rodata->tcpkeep_pid_level = config->pid_level;
 	skeleton->rodata->tcpkeep_filtered = config->match;
 	if (config->match)
 		skeleton->rodata->tcpkeep_match = *config->match;

@@ -13,7 +13,6 @@
 
 struct bpf_config {
 	uint32_t hz;
-	uint32_t pid_level;
 	const struct match_program *match; /* NULL: rows are not filtered in the kernel */
 	bool with_owners;
 };

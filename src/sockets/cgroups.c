@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/escape.h"
 
 /* include/linux/exportfs.h: a kernfs file handle is the 64-bit id. */
 #define FILEID_KERNFS 0xfe
@@ -91,6 +92,7 @@ static char *mount_point(char *line)
 		if (!fields[i])
 			return NULL;
 	}
+	unescape_octal(fields[4]);
 	return fields[4];
 }
 

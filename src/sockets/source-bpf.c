@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <linux/bpf.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -40,25 +39,6 @@ static int fail_load(int r, struct tcpkeep_error *ret_error)
 	}
 }
 
-/* How deep this process's PID namespace lies: the numbers that its /proc shows are those of that
- * level. */
-static unsigned pid_level(void)
-{
-	_cleanup_fclose_ FILE *file = fopen("/proc/thread-self/status", "re");
-	char line[512];
-
-	while (file && fgets(line, sizeof(line), file)) {
-		unsigned level = 0;
-
-		if (strncmp(line, "NSpid:", 6) != 0)
-			continue;
-		for (const char *c = line + 6; *c; c++)
-			level += *c == '\t';
-		return level > 0 ? level - 1 : 0;
-	}
-	return 0;
-}
-
 static bool decided_in_kernel(const struct match_program *program)
 {
 	for (__u32 i = 0; i < program->n_clauses; i++)
@@ -72,7 +52,6 @@ int source_bpf_open(const struct selector *selector, bool with_owners, unsigned 
 {
 	const struct bpf_config config = {
 		.hz = hz,
-		.pid_level = pid_level(),
 		.match = selector && decided_in_kernel(&selector->program) ? &selector->program
 									   : NULL,
 		.with_owners = with_owners,

@@ -371,7 +371,10 @@ static void look_for_a_round(enum snapshot_source source)
 		      (unsigned long long)(atomic_load(&shared->made) - made), look.churned,
 		      look.owned);
 	assert_true(look.churned > 0);
-	assert_true(look.owned > 0);
+	/* procfs is read before the sockets: what lives for milliseconds has rarely an owner by
+	 * then. */
+	if (source == SNAPSHOT_BPF)
+		assert_true(look.owned > 0);
 }
 
 static int ignore(const struct snapshot_row *row, void *userdata)

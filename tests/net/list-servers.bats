@@ -23,6 +23,11 @@ setup_file() {
 	export PYTHON3
 	start_some
 	await_all
+	SOURCES=diag-fd
+	if "$TCPKEEP" list --source bpf >/dev/null 2>&1; then
+		SOURCES="bpf diag-fd"
+	fi
+	export SOURCES
 	"$TCPKEEP" list --json | jq -c 'select(.cookie)' >"$STAGE/whole"
 }
 
@@ -89,8 +94,7 @@ selected() {
 	local condition=$1 expected found source
 	shift
 	expected=$(jq -r "select($condition) | .cookie" "$STAGE/whole" | sort -n)
-	for source in bpf diag-fd; do
-		"$TCPKEEP" list --source $source >/dev/null 2>&1 || continue
+	for source in $SOURCES; do
 		found=$("$TCPKEEP" list --source $source --csv -o cookie "$@" | tr -d '\r' | grep -E '^[0-9]' |
 			sort -n)
 		if [ "$found" != "$expected" ]; then
@@ -136,7 +140,7 @@ each() {
 
 @test "pid= and program=, also of the last of many that share a socket" {
 	local pid program count=0
-	for pid in $(each '.owners[0].pid') $(each '.owners[-1].pid'); do
+	for pid in $(each '.owners[0].pid, .owners[-1].pid'); do
 		selected "any(.owners[]; .pid == $pid)" "pid=$pid"
 	done
 	for program in $(each '.owners[].program'); do
@@ -170,10 +174,9 @@ each() {
 
 @test "local= and peer=, IPv4 in IPv6 sockets included" {
 	local port count=0 in4='test("^(::ffff:)?127\\.0\\.0\\.1$")'
-	for port in $(each '.local.port' | head -12) $SILENT; do
+	for port in $(each 'select(.local.address | test("127")) | .local.port' | head -12); do
 		selected ".local.port == $port" "local=:$port"
-		selected ".local.port == $port and (.local.address | $in4)" "local=127.0.0.1:$port" ||
-			[ "$port" = $SILENT ]
+		selected ".local.port == $port and (.local.address | $in4)" "local=127.0.0.1:$port"
 	done
 	for port in $(each 'select(.peer) | .peer.port' | head -12); do
 		selected ".peer and .peer.port == $port" "peer=:$port"

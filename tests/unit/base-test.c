@@ -146,6 +146,17 @@ static void hostile_bytes_are_escaped(void **state)
 	assert_string_equal(escape_text("1234567", 7, tiny, sizeof(tiny)), "1234567");
 }
 
+static void the_kernels_own_escapes_are_undone(void **state)
+{
+	char text[] = "/a\\040b\\134c\\0\\04\\999\\", plain[] = "/run/netns";
+
+	(void)state;
+	unescape_octal(text);
+	assert_string_equal(text, "/a b\\c\\0\\04\\999\\");
+	unescape_octal(plain);
+	assert_string_equal(plain, "/run/netns");
+}
+
 static void only_true_utf8_is_a_character(void **state)
 {
 	uint32_t code;
@@ -170,6 +181,7 @@ int main(void)
 		cmocka_unit_test(numbers_are_read_whole),
 		cmocka_unit_test(the_nearest_word_is_offered),
 		cmocka_unit_test(hostile_bytes_are_escaped),
+		cmocka_unit_test(the_kernels_own_escapes_are_undone),
 		cmocka_unit_test(only_true_utf8_is_a_character),
 	};
 

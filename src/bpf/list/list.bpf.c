@@ -163,6 +163,7 @@ struct upid {
 } CORE;
 
 struct pid {
+	unsigned int level;
 	struct upid numbers[1];
 } CORE;
 
@@ -196,14 +197,17 @@ struct bpf_iter__task_file {
 const volatile __u32 tcpkeep_hz = 250;
 const volatile bool tcpkeep_filtered = false;
 
-/* How deep the reader's PID namespace lies: 0 = the machine's own. */
-const volatile __u32 tcpkeep_pid_level = 0;
-
 /* The selectors, as far as a row can decide them. */
 const volatile struct match_program tcpkeep_match = {};
 
 /* The ports that somebody listens on: the walk fills it in, as it meets the listeners first. */
 __u8 tcpkeep_listens[LIST_PORTS] = {};
+
+/*
+ * How deep the reader's PID namespace lies: 1 = the machine's own; 0 = not known yet. The reader
+ * itself cannot tell: its /proc shows only the levels from its own downwards.
+ */
+__u32 tcpkeep_pid_depth = 0;
 
 static __always_inline __u32 now_ticks(void)
 {
@@ -446,17 +450,28 @@ int tcpkeep_list_tcp(struct bpf_iter__tcp *ctx)
 	return 0;
 }
 
-/* The number of the process in the reader's PID namespace. */
+static __always_inline __u32 reader_level(void)
+{
+	if (tcpkeep_pid_depth == 0) {
+		struct task_struct *reader = (struct task_struct *)bpf_get_current_task();
+
+		tcpkeep_pid_depth = BPF_CORE_READ(reader, thread_pid, level) + 1;
+	}
+	return tcpkeep_pid_depth - 1;
+}
+
+/* The number of the process in the reader's PID namespace; 0: it has none any more. */
 static __always_inline __u32 pid_of(struct task_struct *task)
 {
+	const __u32 level = reader_level();
 	const char *numbers;
 
-	if (tcpkeep_pid_level == 0)
+	if (level == 0)
 		return task->tgid;
 	/* One number for each level: the running kernel's struct upid is longer than ours. */
 	numbers = (const char *)BPF_CORE_READ(task, group_leader, thread_pid) +
 		  bpf_core_field_offset(struct pid, numbers);
-	numbers += tcpkeep_pid_level * bpf_core_type_size(struct upid);
+	numbers += level * bpf_core_type_size(struct upid);
 	return BPF_CORE_READ((struct upid *)numbers, nr);
 }
 
@@ -479,6 +494,8 @@ int tcpkeep_list_owners(struct bpf_iter__task_file *ctx)
 		return 0;
 	row.cookie = bpf_get_socket_cookie(sk);
 	row.pid = pid_of(task);
+	if (row.pid == 0)
+		return 0;
 	row.fd = ctx->fd;
 	BPF_CORE_READ_STR_INTO(&row.comm, task, group_leader, comm);
 	bpf_seq_write(ctx->meta->seq, &row, sizeof(row));
