@@ -48,7 +48,8 @@ static int see(const struct snapshot_row *row, void *userdata)
 	copy->effective = row->effective;
 	copy->n_owners = row->n_owners;
 	assert_true(row->n_owners <= OWNERS_MAX);
-	memcpy(copy->owners, row->owners, row->n_owners * sizeof(*row->owners));
+	if (row->n_owners > 0)
+		memcpy(copy->owners, row->owners, row->n_owners * sizeof(*row->owners));
 	return 0;
 }
 

@@ -102,7 +102,8 @@ static int on_row(struct snapshot_row *row, void *userdata)
 	look->row = row->socket;
 	look->n_owners = row->n_owners;
 	assert_true(row->n_owners <= OWNERS_MAX);
-	memcpy(look->owners, row->owners, row->n_owners * sizeof(*row->owners));
+	if (row->n_owners > 0)
+		memcpy(look->owners, row->owners, row->n_owners * sizeof(*row->owners));
 	return 0;
 }
 

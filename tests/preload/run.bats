@@ -242,6 +242,7 @@ timer_of_client() {
 
 @test "nothing is left behind by a report, not even after kill -9" {
 	before=$(ls -A /tmp /dev/shm | grep -c tcpkeep || true)
+	: >"$BATS_TEST_TMPDIR/out"
 	"$TCPKEEP" run --report -- sh -c 'echo $$; exec sleep 100' >"$BATS_TEST_TMPDIR/out" 2>/dev/null &
 	tcpkeep=$!
 	tail -f -n +1 --pid=$tcpkeep "$BATS_TEST_TMPDIR/out" | grep -q -m1 .
