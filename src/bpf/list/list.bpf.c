@@ -19,6 +19,13 @@
 #define AF_INET  2
 #define AF_INET6 10
 
+/* stdint.h of the C library is not for this target. */
+#define INT32_MAX  __INT32_MAX__
+#define UINT32_MAX __UINT32_MAX__
+
+#define IPPROTO_TCP   6
+#define IPPROTO_MPTCP 262
+
 /* include/net/tcp_states.h */
 #define TCP_SYN_SENT     2
 #define TCP_SYN_RECV     3
@@ -101,6 +108,7 @@ struct sock {
 	struct timer_list sk_timer;
 	struct sock_cgroup_data sk_cgrp_data;
 	__u32 sk_ack_backlog;
+	__u16 sk_protocol;
 } CORE;
 
 struct inet_sock {
@@ -167,10 +175,13 @@ struct pid {
 	struct upid numbers[1];
 } CORE;
 
+struct files_struct;
+
 struct task_struct {
 	struct pid *thread_pid;
 	struct task_struct *group_leader;
-	int tgid;
+	struct files_struct *files;
+	int pid, tgid;
 	char comm[16];
 } CORE;
 
@@ -209,14 +220,21 @@ __u8 tcpkeep_listens[LIST_PORTS] = {};
  */
 __u32 tcpkeep_pid_depth = 0;
 
+/* The last process without a leader: its descriptors, and the thread with which they are told. */
+__u64 tcpkeep_led_files = 0;
+__u32 tcpkeep_led_tgid = 0, tcpkeep_led_tid = 0;
+
 static __always_inline __u32 now_ticks(void)
 {
 	return (__u32)bpf_jiffies64();
 }
 
-static __always_inline __u32 to_ms(__u32 ticks)
+/* The longest there is for what does not fit: 2^32 ticks of 4 ms are 198 days. */
+static __always_inline __u32 to_ms(__u32 ticks, __u32 longest)
 {
-	return (__u32)((__u64)ticks * 1000 / tcpkeep_hz);
+	__u64 ms = (__u64)ticks * 1000 / tcpkeep_hz;
+
+	return ms < longest ? (__u32)ms : longest;
 }
 
 static __always_inline void fill_addresses(struct socket_row *row, struct sock_common *skc)
@@ -285,7 +303,7 @@ static __always_inline __s32 due_ms(unsigned long expires)
 {
 	__s32 ticks = (__s32)((__u32)expires - now_ticks());
 
-	return ticks > 0 ? (__s32)to_ms((__u32)ticks) : 0;
+	return ticks > 0 ? (__s32)to_ms((__u32)ticks, INT32_MAX) : 0;
 }
 
 static __always_inline void fill_timer(struct socket_row *row, struct tcp_sock *tp)
@@ -320,7 +338,7 @@ static __always_inline void fill_transfer(struct socket_row *row, struct tcp_soc
 	if (row->state == TCP_CLOSE || row->state == TCP_SYN_SENT)
 		return;
 	/* keepalive_time_elapsed() */
-	row->silence_ms = to_ms(data < ack ? data : ack);
+	row->silence_ms = to_ms(data < ack ? data : ack, UINT32_MAX);
 	row->known |= ROW_KNOWN_SILENCE;
 	row->unacked = tp->snd_nxt - tp->snd_una;
 	row->unsent = tp->write_seq - tp->snd_nxt;
@@ -475,6 +493,35 @@ static __always_inline __u32 pid_of(struct task_struct *task)
 	return BPF_CORE_READ((struct upid *)numbers, nr);
 }
 
+/*
+ * Are these the descriptors of the process? The walk comes by each thread that does not share its
+ * leader's. A thread may have made itself some of its own, unshare(CLONE_FILES): what has a number
+ * there has another one, or none, in /proc/PID/fd, which is the leader's, and is not told. Of a
+ * leader that has ended before its threads nothing is left: theirs are told then, once.
+ */
+static __always_inline bool are_the_processes(struct task_struct *task)
+{
+	__u64 files = (__u64)task->files;
+	__u64 leaders = (__u64)BPF_CORE_READ(task, group_leader, files);
+
+	if (files == leaders || leaders)
+		return files == leaders;
+	if (files == tcpkeep_led_files && (__u32)task->tgid == tcpkeep_led_tgid)
+		return (__u32)task->pid == tcpkeep_led_tid;
+	tcpkeep_led_files = files;
+	tcpkeep_led_tgid = (__u32)task->tgid;
+	tcpkeep_led_tid = (__u32)task->pid;
+	return true;
+}
+
+static __always_inline bool is_tcp(struct sock *sk)
+{
+	__u16 family = sk->__sk_common.skc_family;
+
+	return (family == AF_INET || family == AF_INET6) &&
+	       (sk->sk_protocol == IPPROTO_TCP || sk->sk_protocol == IPPROTO_MPTCP);
+}
+
 SEC("iter/task_file")
 int tcpkeep_list_owners(struct bpf_iter__task_file *ctx)
 {
@@ -490,7 +537,7 @@ int tcpkeep_list_owners(struct bpf_iter__task_file *ctx)
 	if (!socket)
 		return 0;
 	sk = socket->sk;
-	if (!sk)
+	if (!sk || !is_tcp(sk) || !are_the_processes(task))
 		return 0;
 	row.cookie = bpf_get_socket_cookie(sk);
 	row.pid = pid_of(task);
