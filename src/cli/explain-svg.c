@@ -127,13 +127,16 @@ static void draw(FILE *file, const struct explanation *e)
 
 int explanation_write_svg(const struct explanation *explanation, const char *path)
 {
-	_cleanup_fclose_ FILE *file = fopen(path, "we");
-	int r = 0;
+	_cleanup_fclose_ FILE *opened = NULL;
+	FILE *file = stdout;
 
-	if (!file)
-		return -errno;
+	if (strcmp(path, "-") != 0) {
+		file = opened = fopen(path, "we");
+		if (!file)
+			return -errno;
+	}
 	draw(file, explanation);
 	if (fflush(file) != 0 || ferror(file))
-		r = errno ? -errno : -EIO;
-	return r;
+		return errno ? -errno : -EIO;
+	return 0;
 }
