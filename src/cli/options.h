@@ -19,5 +19,6 @@ int options_parse(const struct command *command, int argc, char **argv,
 void help_print(const struct command *command);
 void help_print_overview(void);
 
-/* The completion script (completion.c) for "bash", "zsh" or "fish" on stdout; false for another shell. */
+/* The completion script (completion.c) for "bash", "zsh" or "fish" on stdout; false for another
+ * shell. */
 bool options_print_completion(const char *shell);
