@@ -449,13 +449,12 @@ const struct command command_list = {
 		"the peer stays silent, and who holds them. A \"!\" marks what never notices a dead peer.\n"
 		"Selectors choose; all must hold, several values by comma, != negates:\n"
 		"  pid= program= user= unit= cgroup= local= peer= state= netns= keepalive=on|off\n"
-		"  direction=in|out 'silent>10m' (quoted)     addresses are ADDR[/LEN][:PORT] or :PORT",
-	.examples =
-		"  tcpkeep list                                     those of this network namespace\n"
-		"  tcpkeep list keepalive=off state=established     what never notices a dead peer\n"
-		"  tcpkeep list program=postgres --sort -silence -o +silence\n"
-		"  tcpkeep list --all-netns --summary program\n"
-		"  tcpkeep list peer=10.0.0.0/8:5432 --json | jq .detection.idle_s",
+		"  direction=in|out 'silent>10m' (quoted); addresses: ADDR[/LEN][:PORT], :PORT",
+	.examples = "  tcpkeep list                                     of this network namespace\n"
+		    "  tcpkeep list keepalive=off state=established     never notice a dead peer\n"
+		    "  tcpkeep list program=postgres --sort -silence -o +silence\n"
+		    "  tcpkeep list --all-netns --summary program\n"
+		    "  tcpkeep list peer=10.0.0.0/8:5432 --json | jq .detection.idle_s",
 	.options = options,
 	.n_options = ARRAY_SIZE(options),
 	.args_size = sizeof(struct args),
