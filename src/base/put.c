@@ -81,6 +81,34 @@ char *put_duration(char *at, uint64_t s)
 	return at;
 }
 
+char *put_span(char *at, uint64_t tenths, unsigned units)
+{
+	static const struct {
+		unsigned s;
+		char name;
+	} all[] = {{86400, 'd'}, {3600, 'h'}, {60, 'm'}, {1, 's'}};
+	uint64_t s = tenths / 10;
+	size_t i = 0;
+
+	if (s < 60) {
+		at = put_uint(at, s);
+		if (tenths % 10)
+			at = put_uint(put_char(at, '.'), tenths % 10);
+		return put_text(at, " s");
+	}
+	while (s < all[i].s)
+		i++;
+	for (const size_t first = i; i < first + units && i < sizeof(all) / sizeof(all[0]); i++) {
+		if (s >= all[i].s) {
+			if (i > first)
+				*at++ = ' ';
+			at = put_char(put_uint(at, s / all[i].s), all[i].name);
+		}
+		s %= all[i].s;
+	}
+	return at;
+}
+
 char *put_ipv4(char *at, const uint8_t address[4])
 {
 	for (int i = 0; i < 4; i++) {

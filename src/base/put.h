@@ -14,6 +14,8 @@
 #define PUT_ADDRESS_MAX  48 /* "[" INET6_ADDRSTRLEN "]" without its NUL */
 #define PUT_ENDPOINT_MAX (PUT_ADDRESS_MAX + 6)
 #define PUT_DURATION_MAX (PUT_NUMBER_MAX + 10)
+#define PUT_SPAN_MAX     (PUT_NUMBER_MAX + 13)
+#define PUT_SPAN_UNITS   4 /* all there are: days, hours, minutes, seconds */
 
 char *put_uint(char *at, uint64_t value);
 char *put_int(char *at, int64_t value);
@@ -26,6 +28,12 @@ char *put_seconds(char *at, uint64_t ms);
 
 /* Whole seconds as durations are written: "2h13m45s", "0s". */
 char *put_duration(char *at, uint64_t s);
+
+/*
+ * Tenths of seconds as spans are written for people: "43 s", "12.3 s", "2m 5s", "2h 11m 15s". From
+ * a minute on the largest units alone, so many at most, and none that is zero.
+ */
+char *put_span(char *at, uint64_t tenths, unsigned units);
 
 /* "10.0.0.1"; the four bytes as they stand in a packet. */
 char *put_ipv4(char *at, const uint8_t address[4]);

@@ -5,6 +5,7 @@
 #include <tcpkeep.h>
 
 #include "base/escape.h"
+#include "base/put.h"
 #include "cli.h"
 #include "explain-socket.h"
 #include "explanation.h"
@@ -228,6 +229,18 @@ static void print_socket(const struct explanation *e, struct list_view *view)
 		printf("peer %s, %s\n", peer, state);
 }
 
+static const char *timer_words(struct list_view *view, char buf[LIST_CELL_MAX])
+{
+	const struct socket_row *row = &view->row->socket;
+
+	if (row->known & ROW_KNOWN_TIMER && row->timer == ROW_TIMER_NONE)
+		return "no timer runs";
+	if (!(row->known & ROW_KNOWN_TIMER) || row->timer == ROW_TIMER_HIDDEN)
+		return "its timer cannot be seen";
+	*list_text_timer(view, put_text(buf, "timer: ")) = '\0';
+	return buf;
+}
+
 /* The probes that are out have numbers already: the first one to come goes on from there. */
 static void print_now(const struct explanation *e, struct list_view *view)
 {
@@ -236,9 +249,8 @@ static void print_now(const struct explanation *e, struct list_view *view)
 
 	print_heading("From now on, if nothing more is heard from the peer");
 	*list_text_silence(view, silence) = '\0';
-	*list_text_timer(view, timer) = '\0';
-	printf("  %s; last heard from %s ago; timer: %s\n", condition_words(lane->condition),
-	       silence, timer);
+	printf("  %s; last heard from %s ago; %s\n", condition_words(lane->condition), silence,
+	       timer_words(view, timer));
 	print_columns();
 	print_steps(lane, step_name(lane->condition));
 	print_death(lane);
@@ -382,6 +394,21 @@ static void print_json(const struct explanation *e)
 
 /* --------------------------------------------------------------------------------- command */
 
+static bool is_number(const char *word)
+{
+	return *word && word[strspn(word, "0123456789")] == '\0';
+}
+
+static int fail_number(const char *word)
+{
+	char shown[32];
+
+	say_error(
+		"explain: '%s' is no setting; a socket is PID:FD, as tcpkeep list -o pid,fd shows them",
+		escape_text(word, strlen(word), shown, sizeof(shown)));
+	return EXIT_USAGE;
+}
+
 /* Of settings, or of a live socket, which *live holds. */
 static int make(const struct invocation *invocation, struct live_socket *live,
 		struct explanation *ret)
@@ -395,6 +422,8 @@ static int make(const struct invocation *invocation, struct live_socket *live,
 		say_error("explain: PID:FD stands alone: its settings are those of the socket");
 		return EXIT_USAGE;
 	}
+	if (!is_live && invocation->n_operands == 1 && is_number(invocation->operands[0]))
+		return fail_number(invocation->operands[0]);
 	status = is_live ? live_socket_find(invocation->operands[0], live)
 			 : parse_settings_operands(invocation, TCPKEEP_SCOPE_SOCKET, &settings);
 	if (status != EXIT_DONE)

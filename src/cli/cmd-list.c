@@ -16,6 +16,7 @@
 #include "list-sort.h"
 #include "list-summary.h"
 #include "output/rows.h"
+#include "sockets/endpoint.h"
 #include "sockets/snapshot.h"
 
 struct args {
@@ -58,6 +59,7 @@ struct list {
 	struct list_totals totals;
 	struct list_progress progress;
 	enum list_group by;
+	bool all_netns;  /* asked for, or by netns= */
 	unsigned needs;  /* of a row as it comes */
 	int write_error; /* errno of the output, once it has failed */
 
@@ -109,7 +111,7 @@ static int parse_source(const char *word, enum snapshot_source *ret)
 			*ret = sources[i].source;
 	if (!word || *ret != SNAPSHOT_AUTO)
 		return EXIT_DONE;
-	say_error("list: --source: '%s' is none; accepted: bpf, diag-fd, diag",
+	say_error("list: --source: '%s' is not one of: bpf, diag-fd, diag",
 		  escape_text(word, strlen(word), shown, sizeof(shown)));
 	return EXIT_USAGE;
 }
@@ -133,19 +135,59 @@ static int parse_selectors(const struct invocation *invocation, struct selector 
 	return EXIT_DONE;
 }
 
+/* A name in /run/netns, which shall be there: a pattern, a number and a path may stand for none. */
+static int check_netns_name(const char *name)
+{
+	_cleanup_close_ int fd = -1;
+	struct tcpkeep_error error;
+
+	fd = tcpkeep_netns_open(name, &error);
+	if (fd != -ENOENT && fd != -EINVAL)
+		return EXIT_DONE;
+	say_error("list: netns: %s", error.message);
+	return EXIT_FAILED;
+}
+
+/* Who names a namespace wants its sockets, wherever tcpkeep runs. */
+static int follow_netns_selectors(struct list *list)
+{
+	const struct match_program *program = &list->selector.program;
+	int status = EXIT_DONE;
+
+	list->all_netns = list->args->all_netns;
+	for (__u32 i = 0; status == EXIT_DONE && i < program->n_values; i++) {
+		const union match_value *value = &program->values[i];
+		const char *name;
+
+		if (program->clauses[program->clause_of[i]].kind != MATCH_NETNS)
+			continue;
+		if (list->args->netns)
+			return fail_usage("--netns and netns= exclude each other; give one");
+		list->all_netns = true;
+		name = list->selector.text + value->range.min;
+		if (value->range.max == 0 && !strpbrk(name, "*?["))
+			status = check_netns_name(name);
+	}
+	return status;
+}
+
 static int parse_columns(struct list *list, bool json)
 {
 	const struct args *args = list->args;
 	char shown[32];
 	int status = EXIT_DONE;
 
-	list_choice_default(&list->choice, !json && !args->csv, args->all_netns);
+	list_choice_default(&list->choice,
+			    json        ? LIST_JSON
+			    : args->csv ? LIST_CSV
+					: LIST_TABLE,
+			    list->all_netns);
 	if (args->output)
 		status = list_choice_parse(&list->choice, "--output", args->output, false);
 	if (status == EXIT_DONE && args->sort)
 		status = list_choice_parse(&list->keys, "--sort", args->sort, true);
 	if (args->summary && list_group_parse(args->summary, &list->by) < 0) {
-		say_error("list: --summary: '%s' is none; accepted: program, unit, user, netns",
+		say_error("list: --summary: '%s' is not one of: program, unit, user, netns",
 			  escape_text(args->summary, strlen(args->summary), shown, sizeof(shown)));
 		status = EXIT_USAGE;
 	}
@@ -207,6 +249,15 @@ static int take_row(const struct snapshot_row *row, void *userdata)
 	return write_row(row, list);
 }
 
+static int take_netns(const struct snapshot_netns *netns, void *userdata)
+{
+	struct list *list = userdata;
+
+	if (list->summary && list->by == LIST_BY_NETNS)
+		return list_summary_add_netns(list->summary, netns);
+	return 0;
+}
+
 /* --------------------------------------------------------------------------- begin and end */
 
 /* Columns are written in capitals over a table, and as they are named over a CSV. */
@@ -219,7 +270,8 @@ static int open_rows(struct list *list)
 		snprintf(text, sizeof(list->heading_texts[i]), "%s", column->name);
 		for (; *text && !list->args->csv; text++)
 			*text = *text == '-' ? ' ' : (char)toupper((unsigned char)*text);
-		list->headings[i] = (struct rows_column){list->heading_texts[i], column->right};
+		list->headings[i] =
+			(struct rows_column){list->heading_texts[i], column->right, column->widest};
 	}
 	return rows_open(stdout, list->headings, list->choice.n, list->args->csv ? "," : NULL,
 			 &list->rows);
@@ -244,6 +296,19 @@ static int begin(struct list *list)
 	return list->json ? 0 : open_rows(list);
 }
 
+/* Where there are no sockets, and where there may be some. */
+static const char *about_none(const struct list *list)
+{
+	if (list->args->netns)
+		return list->selector.any ? " match in that network namespace"
+					  : " in that network namespace";
+	if (list->all_netns)
+		return list->selector.any ? " match" : "";
+	return list->selector.any
+		       ? " match in this network namespace; --all-netns looks into all of them"
+		       : " in this network namespace; --all-netns looks into all of them";
+}
+
 /* What comes after the last row. */
 static int end(struct list *list)
 {
@@ -259,7 +324,7 @@ static int end(struct list *list)
 	rows_close(list->rows);
 	list->rows = NULL;
 	if (r == 0 && !list->json && !separator)
-		list_totals_print(&list->totals);
+		list_totals_print(&list->totals, about_none(list));
 	return r;
 }
 
@@ -343,9 +408,10 @@ static int walk(struct list *list, enum snapshot_source source, int netns)
 		.source = source,
 		.owners = needs & NEEDS_OWNERS,
 		.cgroups = needs & NEEDS_CGROUP,
-		.all_netns = list->args->all_netns,
+		.all_netns = list->all_netns,
 		.netns = netns,
 		.selector = &list->selector,
+		.on_netns = take_netns,
 	};
 	struct tcpkeep_error error = {.message = ""};
 	struct snapshot_report report;
@@ -389,6 +455,34 @@ static int open_netns(const char *name, int *ret)
 	return EXIT_DONE;
 }
 
+/* peer=::1:6379 is an address, though often a port was meant. */
+static void hint_at_port(const char *word)
+{
+	const char *value = strchr(word, '='), *colon = strrchr(word, ':');
+	struct match_endpoint endpoint;
+	char rewritten[64], shown[64];
+	int n;
+
+	if (!value++ || !colon || strchr(value, ',') || strpbrk(value, "[/"))
+		return;
+	n = snprintf(rewritten, sizeof(rewritten), "[%.*s]:%s", (int)(colon - value), value,
+		     colon + 1);
+	if (n >= (int)sizeof(rewritten) ||
+	    endpoint_parse("", rewritten, (size_t)n, &endpoint, NULL) < 0)
+		return;
+	escape_text(word, strlen(word), shown, sizeof(shown));
+	say_warning("list: %s is an address without a port; write %.*s%s for port %s", shown,
+		    (int)(value - word), word, rewritten, colon + 1);
+}
+
+static void hint_at_ports(const struct invocation *invocation)
+{
+	for (size_t i = 0; i < invocation->n_operands; i++)
+		if (strncmp(invocation->operands[i], "peer", 4) == 0 ||
+		    strncmp(invocation->operands[i], "local", 5) == 0)
+			hint_at_port(invocation->operands[i]);
+}
+
 static int run_list(const struct invocation *invocation, struct list *list)
 {
 	_cleanup_close_ int netns = -1;
@@ -399,9 +493,11 @@ static int run_list(const struct invocation *invocation, struct list *list)
 	if (status == EXIT_DONE)
 		status = parse_source(list->args->source, &source);
 	if (status == EXIT_DONE)
-		status = parse_columns(list, invocation->json);
-	if (status == EXIT_DONE)
 		status = parse_selectors(invocation, &list->selector);
+	if (status == EXIT_DONE)
+		status = follow_netns_selectors(list);
+	if (status == EXIT_DONE)
+		status = parse_columns(list, invocation->json);
 	if (status == EXIT_DONE)
 		status = open_netns(list->args->netns, &netns);
 	if (status != EXIT_DONE)
@@ -411,7 +507,10 @@ static int run_list(const struct invocation *invocation, struct list *list)
 		say_error("list: %s", strerror(-r));
 		return EXIT_FAILED;
 	}
-	return walk(list, source, netns);
+	status = walk(list, source, netns);
+	if (status == EXIT_DONE && list->totals.sockets == 0)
+		hint_at_ports(invocation);
+	return status;
 }
 
 static int run(const struct invocation *invocation)

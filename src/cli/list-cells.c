@@ -4,10 +4,10 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "base/escape.h"
 #include "base/put.h"
 #include "list-columns.h"
 #include "list-words.h"
+#include "sockets/match.h"
 
 /* What escape_text() may take of a cell for a name and for a path. */
 #define NAME_SHOWN 80
@@ -24,34 +24,16 @@ static char *put_none(const struct list_view *view, char *at)
 	return view->csv ? at : put_char(at, '-');
 }
 
-static bool is_plain(const char *text, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		if (text[i] < 0x20 || text[i] >= 0x7f || text[i] == '\\')
-			return false;
-	return true;
-}
-
 /* A name from elsewhere. */
-static char *put_name(char *at, const char *text, size_t len, size_t room)
+static char *put_name(const struct list_view *view, char *at, const char *text, size_t len,
+		      size_t room)
 {
-	if (len < room && is_plain(text, len))
-		return put_text_n(at, text, len);
-	escape_text(text, len, at, room);
-	return at + strlen(at);
+	return list_put_name(at, text, len, room, view->csv);
 }
 
 static char *put_ms(const struct list_view *view, char *at, uint64_t ms)
 {
-	if (view->csv)
-		return put_seconds(at, ms);
-	if (ms < 10000 && ms % 1000) {
-		at = put_uint(at, ms / 1000);
-		at = put_char(at, '.');
-		at = put_uint(at, ms / 100 % 10);
-		return put_char(at, 's');
-	}
-	return put_duration(at, ms / 1000);
+	return view->csv ? put_seconds(at, ms) : put_span(at, ms / 100, PUT_SPAN_UNITS);
 }
 
 /* ----------------------------------------------------------------------------------- identity */
@@ -61,7 +43,7 @@ char *list_text_netns(struct list_view *view, char *at)
 	const struct snapshot_netns *netns = view->row->netns;
 
 	if (netns->name)
-		return put_name(at, netns->name, strlen(netns->name), PATH_SHOWN);
+		return put_name(view, at, netns->name, strlen(netns->name), PATH_SHOWN);
 	at = put_uint(put_text(at, "net:["), netns->inode);
 	return put_char(at, ']');
 }
@@ -78,10 +60,11 @@ char *list_text_state(struct list_view *view, char *at)
 	return put_text(at, state_name(view->row->socket.state, buf));
 }
 
-static char *put_endpoint(char *at, const struct socket_row *row, const __u32 address[4],
+/* IPv4 in an IPv6 socket looks like what ss and the selectors call it; programs get it as it is. */
+static char *put_endpoint(const struct list_view *view, char *at, const __u32 address[4],
 			  uint16_t port)
 {
-	if (row->family == AF_INET) {
+	if (view->row->socket.family == AF_INET || (!view->csv && match_is_ipv4(address))) {
 		at = put_ipv4(at, (const uint8_t *)&address[3]);
 	} else {
 		at = put_ipv6(put_char(at, '['), (const uint8_t *)address);
@@ -94,7 +77,7 @@ char *list_text_local(struct list_view *view, char *at)
 {
 	const struct socket_row *row = &view->row->socket;
 
-	return put_endpoint(at, row, row->local, row->local_port);
+	return put_endpoint(view, at, row->local, row->local_port);
 }
 
 char *list_text_peer(struct list_view *view, char *at)
@@ -103,7 +86,7 @@ char *list_text_peer(struct list_view *view, char *at)
 
 	if (row->state == TCP_LISTEN)
 		return view->csv ? at : put_text(at, "LISTEN");
-	return put_endpoint(at, row, row->peer, row->peer_port);
+	return put_endpoint(view, at, row->peer, row->peer_port);
 }
 
 char *list_text_direction(struct list_view *view, char *at)
@@ -143,7 +126,7 @@ static char *put_nobody(const struct list_view *view, char *at)
 }
 
 /* Owners are ordered by pid. */
-static size_t count_processes(const struct snapshot_row *row)
+size_t list_count_processes(const struct snapshot_row *row)
 {
 	size_t n = 0;
 
@@ -159,9 +142,9 @@ static char *put_more(char *at, size_t n)
 	return put_uint(put_text(at, ",+"), n - 1);
 }
 
-static char *put_program(char *at, const struct socket_owner *owner)
+static char *put_program(const struct list_view *view, char *at, const struct socket_owner *owner)
 {
-	return put_name(at, owner->program, strnlen(owner->program, sizeof(owner->program)),
+	return put_name(view, at, owner->program, strnlen(owner->program, sizeof(owner->program)),
 			NAME_SHOWN);
 }
 
@@ -171,8 +154,8 @@ char *list_text_owner(struct list_view *view, char *at)
 
 	if (row->n_owners == 0)
 		return put_nobody(view, at);
-	at = put_char(put_program(at, &row->owners[0]), ':');
-	return put_more(put_int(at, row->owners[0].pid), count_processes(row));
+	at = put_char(put_program(view, at, &row->owners[0]), ':');
+	return put_more(put_int(at, row->owners[0].pid), list_count_processes(row));
 }
 
 char *list_text_pid(struct list_view *view, char *at)
@@ -181,14 +164,22 @@ char *list_text_pid(struct list_view *view, char *at)
 
 	if (row->n_owners == 0)
 		return put_nobody(view, at);
-	return put_more(put_int(at, row->owners[0].pid), count_processes(row));
+	at = put_int(at, row->owners[0].pid);
+	return view->csv ? at : put_more(at, list_count_processes(row));
+}
+
+char *list_text_processes(struct list_view *view, char *at)
+{
+	if (view->row->n_owners == 0)
+		return put_nobody(view, at);
+	return put_uint(at, list_count_processes(view->row));
 }
 
 char *list_text_program(struct list_view *view, char *at)
 {
 	if (view->row->n_owners == 0)
 		return put_nobody(view, at);
-	return put_program(at, &view->row->owners[0]);
+	return put_program(view, at, &view->row->owners[0]);
 }
 
 char *list_text_fd(struct list_view *view, char *at)
@@ -205,14 +196,14 @@ char *list_text_user(struct list_view *view, char *at)
 	if (!list_has_user(&view->row->socket))
 		return put_none(view, at);
 	name = users_name(view->users, view->row->socket.uid);
-	return put_name(at, name, strlen(name), NAME_SHOWN);
+	return put_name(view, at, name, strlen(name), NAME_SHOWN);
 }
 
 char *list_text_cgroup(struct list_view *view, char *at)
 {
 	const char *path = view->row->cgroup;
 
-	return path ? put_name(at, path, strlen(path), PATH_SHOWN) : put_unknown(view, at);
+	return path ? put_name(view, at, path, strlen(path), PATH_SHOWN) : put_unknown(view, at);
 }
 
 char *list_text_unit(struct list_view *view, char *at)
@@ -223,7 +214,7 @@ char *list_text_unit(struct list_view *view, char *at)
 	if (!path)
 		return put_unknown(view, at);
 	unit = cgroup_unit(path, &len);
-	return unit ? put_name(at, unit, len, PATH_SHOWN) : put_none(view, at);
+	return unit ? put_name(view, at, unit, len, PATH_SHOWN) : put_none(view, at);
 }
 
 /* ----------------------------------------------------------------------------------- settings */
@@ -255,6 +246,9 @@ char *list_text_keepalive(struct list_view *view, char *at)
 
 	if (!(s->fields & TCPKEEP_ON))
 		return put_missing(view, at);
+	/* The values have columns of their own, and a spreadsheet reads 15/5/3 as a date. */
+	if (view->csv)
+		return put_text(at, s->on ? "on" : "off");
 	if (!s->on) {
 		at = put_text(at, "off");
 	} else if ((s->fields & TCPKEEP_THREE) == TCPKEEP_THREE) {
@@ -324,21 +318,55 @@ char *list_text_probes_origin(struct list_view *view, char *at)
 
 /* ------------------------------------------------------------------------- timer and outlook */
 
+/* Which one runs, and when it is due: not of one that is hidden. */
+static bool sees_timer(const struct socket_row *row)
+{
+	return row->known & ROW_KNOWN_TIMER && row->timer != ROW_TIMER_HIDDEN;
+}
+
 char *list_text_timer(struct list_view *view, char *at)
 {
 	const struct socket_row *row = &view->row->socket;
+	const char *word = row->known & ROW_KNOWN_TIMER ? list_word_timer(row) : NULL;
 
-	if (!(row->known & ROW_KNOWN_TIMER) || row->timer == ROW_TIMER_HIDDEN)
+	if (view->csv)
+		return word ? put_text(at, word) : at;
+	if (!sees_timer(row) || !word)
 		return put_unknown(view, at);
 	if (row->timer == ROW_TIMER_NONE)
 		return put_none(view, at);
-	at = put_char(put_text(at, list_word_timer(row)), ' ');
-	at = put_ms(view, at, row->timer_ms > 0 ? (uint64_t)row->timer_ms : 0);
+	at = list_text_timer_in(view, put_char(put_text(at, word), ' '));
 	if (row->timer == ROW_TIMER_RETRANSMIT && row->retransmits)
 		at = put_text(put_uint(put_text(at, ", "), row->retransmits), " sent");
 	else if (row->timer != ROW_TIMER_RETRANSMIT && row->probes_out)
 		at = put_text(put_uint(put_text(at, ", "), row->probes_out), " out");
 	return at;
+}
+
+char *list_text_timer_in(struct list_view *view, char *at)
+{
+	const struct socket_row *row = &view->row->socket;
+
+	if (!sees_timer(row))
+		return put_unknown(view, at);
+	if (row->timer == ROW_TIMER_NONE)
+		return put_none(view, at);
+	return put_ms(view, at, row->timer_ms > 0 ? (uint64_t)row->timer_ms : 0);
+}
+
+char *list_text_probes_out(struct list_view *view, char *at)
+{
+	const struct socket_row *row = &view->row->socket;
+
+	return row->known & ROW_KNOWN_TIMER ? put_uint(at, row->probes_out) : put_unknown(view, at);
+}
+
+char *list_text_retransmits(struct list_view *view, char *at)
+{
+	const struct socket_row *row = &view->row->socket;
+
+	return row->known & ROW_KNOWN_TIMER ? put_uint(at, row->retransmits)
+					    : put_unknown(view, at);
 }
 
 char *list_text_in_flight(struct list_view *view, char *at)
@@ -369,19 +397,34 @@ char *list_text_detection(struct list_view *view, char *at)
 		return list_is_connected(&view->row->socket) ? put_unknown(view, at)
 							     : put_none(view, at);
 	us = view->detection->idle_us;
+	return list_put_latest(at, us, view->csv);
+}
+
+char *list_put_latest(char *at, uint64_t us, bool csv)
+{
+	/* A number to whoever compares numbers: strtod(3), Python, R, SQL. */
 	if (us == TCPKEEP_NEVER)
-		return put_text(at, "never");
-	/* Rounded up, so that "at the latest" is true. */
-	return view->csv ? put_seconds(at, (us + 999) / 1000)
-			 : put_duration(at, (us + 999999) / 1000000);
+		return put_text(at, csv ? "inf" : "never");
+	if (csv)
+		return put_seconds(at, (us + 999) / 1000);
+	return put_span(at, (us + 999999) / 1000000 * 10, PUT_SPAN_UNITS);
 }
 
 char *list_text_next(struct list_view *view, char *at)
 {
-	if (view->csv && view->outlook.kind == OUTLOOK_NONE)
-		return at;
+	if (view->csv)
+		return put_text(at, outlook_name(view->outlook.kind));
 	/* A mark that needs no colour. */
-	if (!view->csv && view->outlook.kind == OUTLOOK_NEVER)
+	if (view->outlook.kind == OUTLOOK_NEVER)
 		at = put_text(at, "! ");
 	return outlook_put(&view->outlook, at);
+}
+
+char *list_text_next_in(struct list_view *view, char *at)
+{
+	const struct outlook *outlook = &view->outlook;
+
+	if (!outlook_is_timed(outlook) || outlook->in_us == TCPKEEP_NEVER)
+		return put_none(view, at);
+	return put_ms(view, at, outlook->in_us / 1000);
 }

@@ -54,6 +54,7 @@ static enum colour colour_of_next(const struct list_view *view)
 		return COLOUR_DIM;
 	case OUTLOOK_FIRST_PROBE:
 	case OUTLOOK_WINDOW:
+	case OUTLOOK_PEER_CLOSED:
 		break;
 	}
 	return COLOUR_NONE;
@@ -76,21 +77,29 @@ static enum colour colour_of_detection(const struct list_view *view)
 
 /* --------------------------------------------------------------------------------- the table */
 
+/*
+ * IPv4 always fits, and most owners. The rare IPv6 address with all its digits takes twice as much:
+ * with the column as wide, no row would fit 100 columns.
+ */
+#define ENDPOINT_WIDEST 23
+#define OWNER_WIDEST    20
+
 #define WRITERS(name) list_text_##name, list_json_##name, list_key_##name
 
 const struct list_column list_columns[] = {
 	{"netns", "network namespace: its name, or net:[INODE]", false, 0, WRITERS(netns), NULL},
 	{"family", "ipv4, ipv6", false, 0, WRITERS(family), NULL},
 	{"state", "the TCP state, as ss(8) writes it", false, 0, WRITERS(state), NULL},
-	{"local", "local address and port", false, 0, WRITERS(local), NULL},
+	{"local", "local address and port", false, 0, WRITERS(local), NULL, ENDPOINT_WIDEST},
 	{"peer", "the peer's address and port; LISTEN for a listener", false, 0, WRITERS(peer),
-	 NULL},
+	 NULL, ENDPOINT_WIDEST},
 	{"direction", "in: accepted, out: connected, listen", false, 0, WRITERS(direction), NULL},
 	{"owner", "who holds it: program:pid, and how many more processes", false, NEEDS_OWNERS,
-	 WRITERS(owner), NULL},
+	 WRITERS(owner), NULL, OWNER_WIDEST},
 	{"pid", "process, and how many more", true, NEEDS_OWNERS, WRITERS(pid), NULL},
 	{"program", "name of the process", false, NEEDS_OWNERS, WRITERS(program), NULL},
 	{"fd", "its descriptor in that process", true, NEEDS_OWNERS, WRITERS(fd), NULL},
+	{"processes", "how many hold it", true, NEEDS_OWNERS, WRITERS(processes), NULL},
 	{"user", "the user who made it", false, 0, WRITERS(user), NULL},
 	{"cgroup", "cgroup in which it was made", false, NEEDS_CGROUP, WRITERS(cgroup), NULL},
 	{"unit", "systemd unit in which it was made", false, NEEDS_CGROUP, WRITERS(unit), NULL},
@@ -106,6 +115,10 @@ const struct list_column list_columns[] = {
 	{"probes-origin", "where probes comes from", false, 0, WRITERS(probes_origin), NULL},
 	{"timer", "the timer that runs, when it fires, probes or retransmissions out", false, 0,
 	 WRITERS(timer), NULL},
+	{"timer-in", "until it fires", true, 0, WRITERS(timer_in), NULL},
+	{"probes-out", "keepalive or window probes without an answer", true, 0, WRITERS(probes_out),
+	 NULL},
+	{"retransmits", "of the oldest data", true, 0, WRITERS(retransmits), NULL},
 	{"in-flight", "bytes sent and not acknowledged", true, 0, WRITERS(in_flight), NULL},
 	{"unsent", "bytes queued and not sent; a listener: connections not accepted", true, 0,
 	 WRITERS(unsent), NULL},
@@ -114,6 +127,7 @@ const struct list_column list_columns[] = {
 	 WRITERS(detection), colour_of_detection},
 	{"next", "what will happen next if the peer stays silent", false, NEEDS_OUTLOOK,
 	 WRITERS(next), colour_of_next},
+	{"next-in", "until then", true, NEEDS_OUTLOOK, WRITERS(next_in), NULL},
 	{"mptcp", "yes: a subflow of an MPTCP connection", false, 0, WRITERS(mptcp), NULL},
 	{"cookie", "the kernel's number of the socket (ss -e: sk)", true, 0, WRITERS(cookie), NULL},
 	{"inode", "of the socket's file: socket:[INODE]", true, 0, WRITERS(inode), NULL},
@@ -193,14 +207,24 @@ int list_choice_parse(struct list_choice *choice, const char *option, const char
 	return EXIT_DONE;
 }
 
-void list_choice_default(struct list_choice *choice, bool table, bool all_netns)
+static bool is_one_of(const char *name, const char *const *names, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(names[i], name) == 0)
+			return true;
+	return false;
+}
+
+void list_choice_default(struct list_choice *choice, enum list_form form, bool all_netns)
 {
 	static const char *const shown[] = {"local", "peer", "owner", "keepalive", "next"};
-	/* The column owner has them all. */
-	static const char *const redundant[] = {"pid", "program", "fd"};
+	/* In a cell of CSV goes one thing; the objects and arrays of JSON have several. */
+	static const char *const together[] = {"owner"};
+	static const char *const apart[] = {"pid",      "program",    "fd",          "processes",
+					    "timer-in", "probes-out", "retransmits", "next-in"};
 
 	*choice = (struct list_choice){0};
-	if (table) {
+	if (form == LIST_TABLE) {
 		if (all_netns)
 			add(choice, find_column("netns", 5), false);
 		for (size_t i = 0; i < ARRAY_SIZE(shown); i++)
@@ -208,11 +232,10 @@ void list_choice_default(struct list_choice *choice, bool table, bool all_netns)
 		return;
 	}
 	for (size_t i = 0; i < n_list_columns; i++) {
-		bool left_out = false;
+		const char *name = list_columns[i].name;
 
-		for (size_t j = 0; j < ARRAY_SIZE(redundant); j++)
-			left_out |= strcmp(list_columns[i].name, redundant[j]) == 0;
-		if (!left_out)
+		if (form == LIST_CSV ? !is_one_of(name, together, ARRAY_SIZE(together))
+				     : !is_one_of(name, apart, ARRAY_SIZE(apart)))
 			add(choice, &list_columns[i], false);
 	}
 }

@@ -26,7 +26,7 @@ enum list_need {
 
 /* The row that is being written, and what is kept from one to the next. */
 struct list_view {
-	bool csv; /* for programs: plain seconds, nothing for what is not there */
+	bool csv; /* for programs: plain seconds, words of JSON, nothing for what is not there */
 	const struct snapshot_row *row;
 	struct outlook outlook;
 	const struct tcpkeep_detection *detection; /* NULL: not known, or not connected */
@@ -54,6 +54,7 @@ struct list_column {
 	void (*json)(struct list_view *view, struct json *json);
 	void (*key)(struct list_view *view, struct list_key *ret); /* zeroed, known */
 	enum colour (*colour)(const struct list_view *view);       /* NULL: none */
+	unsigned widest; /* in a table, longer cells do not widen the column; 0: they do */
 };
 
 extern const struct list_column list_columns[];
@@ -76,9 +77,14 @@ struct list_choice {
 int list_choice_parse(struct list_choice *choice, const char *option, const char *text,
 		      bool with_order);
 
-/* What is shown when nothing is asked for: a line of a table, every member of a JSON object, every
- * cell of a CSV. */
-void list_choice_default(struct list_choice *choice, bool table, bool all_netns);
+enum list_form {
+	LIST_TABLE = 0,
+	LIST_CSV,
+	LIST_JSON,
+};
+
+/* What is shown when nothing is asked for: a line of a table; for programs all there is, once. */
+void list_choice_default(struct list_choice *choice, enum list_form form, bool all_netns);
 
 /* --columns */
 void list_columns_print(void);
@@ -87,6 +93,11 @@ void list_columns_print(void);
 
 /* Sockets that keepalive could matter to: connected, and not given up by their program. */
 bool list_is_connected(const struct socket_row *row);
+
+size_t list_count_processes(const struct snapshot_row *row);
+
+/* A detection time at the latest: rounded up. TCPKEEP_NEVER: "never"; csv: plain seconds, "inf". */
+char *list_put_latest(char *at, uint64_t us, bool csv);
 
 #define DECLARE_COLUMN(name)                                                                       \
 	char *list_text_##name(struct list_view *view, char *at);                                  \
@@ -103,6 +114,7 @@ DECLARE_COLUMN(owner);
 DECLARE_COLUMN(pid);
 DECLARE_COLUMN(program);
 DECLARE_COLUMN(fd);
+DECLARE_COLUMN(processes);
 DECLARE_COLUMN(user);
 DECLARE_COLUMN(cgroup);
 DECLARE_COLUMN(unit);
@@ -115,11 +127,15 @@ DECLARE_COLUMN(time_origin);
 DECLARE_COLUMN(intvl_origin);
 DECLARE_COLUMN(probes_origin);
 DECLARE_COLUMN(timer);
+DECLARE_COLUMN(timer_in);
+DECLARE_COLUMN(probes_out);
+DECLARE_COLUMN(retransmits);
 DECLARE_COLUMN(in_flight);
 DECLARE_COLUMN(unsent);
 DECLARE_COLUMN(silence);
 DECLARE_COLUMN(detection);
 DECLARE_COLUMN(next);
+DECLARE_COLUMN(next_in);
 DECLARE_COLUMN(mptcp);
 DECLARE_COLUMN(cookie);
 DECLARE_COLUMN(inode);

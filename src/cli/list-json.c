@@ -142,6 +142,11 @@ void list_json_fd(struct list_view *view, struct json *json)
 	json_end_array(json);
 }
 
+void list_json_processes(struct list_view *view, struct json *json)
+{
+	json_uint(json, "processes", list_count_processes(view->row));
+}
+
 void list_json_user(struct list_view *view, struct json *json)
 {
 	const struct socket_row *row = &view->row->socket;
@@ -243,6 +248,15 @@ void list_json_probes_origin(struct list_view *view, struct json *json)
 
 /* ------------------------------------------------------------------------- timer and outlook */
 
+static void json_timer_in(struct json *json, const char *key, const struct socket_row *row)
+{
+	if (!(row->known & ROW_KNOWN_TIMER) || row->timer == ROW_TIMER_NONE ||
+	    row->timer == ROW_TIMER_HIDDEN)
+		json_null(json, key);
+	else
+		json_seconds(json, key, row->timer_ms > 0 ? (uint64_t)row->timer_ms * 1000 : 0);
+}
+
 void list_json_timer(struct list_view *view, struct json *json)
 {
 	const struct socket_row *row = &view->row->socket;
@@ -253,13 +267,33 @@ void list_json_timer(struct list_view *view, struct json *json)
 	}
 	json_begin_object(json, "timer");
 	json_string(json, "kind", list_word_timer(row));
-	if (row->timer == ROW_TIMER_NONE || row->timer == ROW_TIMER_HIDDEN)
-		json_null(json, "in_s");
-	else
-		json_seconds(json, "in_s", row->timer_ms > 0 ? (uint64_t)row->timer_ms * 1000 : 0);
+	json_timer_in(json, "in_s", row);
 	json_uint(json, "probes_out", row->probes_out);
 	json_uint(json, "retransmits", row->retransmits);
 	json_end_object(json);
+}
+
+void list_json_timer_in(struct list_view *view, struct json *json)
+{
+	json_timer_in(json, "timer_in_s", &view->row->socket);
+}
+
+static void json_count(struct list_view *view, struct json *json, const char *key, uint8_t count)
+{
+	if (view->row->socket.known & ROW_KNOWN_TIMER)
+		json_uint(json, key, count);
+	else
+		json_null(json, key);
+}
+
+void list_json_probes_out(struct list_view *view, struct json *json)
+{
+	json_count(view, json, "probes_out", view->row->socket.probes_out);
+}
+
+void list_json_retransmits(struct list_view *view, struct json *json)
+{
+	json_count(view, json, "retransmits", view->row->socket.retransmits);
 }
 
 void list_json_in_flight(struct list_view *view, struct json *json)
@@ -308,15 +342,24 @@ void list_json_detection(struct list_view *view, struct json *json)
 	json_end_object(json);
 }
 
+static void json_next_in(const struct outlook *outlook, struct json *json, const char *key)
+{
+	json_seconds(json, key, outlook_is_timed(outlook) ? outlook->in_us : TCPKEEP_NEVER);
+}
+
 void list_json_next(struct list_view *view, struct json *json)
 {
 	const struct outlook *outlook = &view->outlook;
-	bool timed = outlook->kind == OUTLOOK_FIRST_PROBE || outlook->kind == OUTLOOK_DEAD_UNLESS ||
-		     outlook->kind == OUTLOOK_RETRANSMITS || outlook->kind == OUTLOOK_WINDOW ||
-		     outlook->kind == OUTLOOK_GOES_AWAY;
 
 	json_begin_object(json, "next");
 	json_string(json, "event", outlook_name(outlook->kind));
-	json_seconds(json, "in_s", timed ? outlook->in_us : TCPKEEP_NEVER);
+	json_next_in(outlook, json, "in_s");
+	json_seconds(json, "if_gone_s",
+		     outlook->kind == OUTLOOK_WINDOW ? outlook->if_gone_us : TCPKEEP_NEVER);
 	json_end_object(json);
+}
+
+void list_json_next_in(struct list_view *view, struct json *json)
+{
+	json_next_in(&view->outlook, json, "next_in_s");
 }

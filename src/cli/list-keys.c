@@ -128,6 +128,11 @@ KEY(fd)
 	       view->row->n_owners > 0 ? (uint64_t)view->row->owners[0].fd : 0);
 }
 
+KEY(processes)
+{
+	number(ret, view->row->n_owners > 0, list_count_processes(view->row));
+}
+
 KEY(user)
 {
 	if (list_has_user(&view->row->socket))
@@ -211,6 +216,26 @@ KEY(timer)
 	ret->numbers[1] = (uint64_t)((int64_t)row->timer_ms - INT32_MIN);
 }
 
+KEY(timer_in)
+{
+	const struct socket_row *row = &view->row->socket;
+
+	number(ret,
+	       row->known & ROW_KNOWN_TIMER && row->timer != ROW_TIMER_NONE &&
+		       row->timer != ROW_TIMER_HIDDEN,
+	       (uint64_t)((int64_t)row->timer_ms - INT32_MIN));
+}
+
+KEY(probes_out)
+{
+	number(ret, view->row->socket.known & ROW_KNOWN_TIMER, view->row->socket.probes_out);
+}
+
+KEY(retransmits)
+{
+	number(ret, view->row->socket.known & ROW_KNOWN_TIMER, view->row->socket.retransmits);
+}
+
 KEY(in_flight)
 {
 	number(ret, list_has_transfer(&view->row->socket), view->row->socket.unacked);
@@ -239,6 +264,7 @@ KEY(next)
 	case OUTLOOK_NONE:
 	case OUTLOOK_UNKNOWN:
 	case OUTLOOK_CONNECTING:
+	case OUTLOOK_PEER_CLOSED:
 		ret->known = false;
 		return;
 	case OUTLOOK_NEVER:
@@ -251,4 +277,11 @@ KEY(next)
 	case OUTLOOK_GOES_AWAY:
 		ret->numbers[0] = view->outlook.in_us;
 	}
+}
+
+KEY(next_in)
+{
+	const struct outlook *outlook = &view->outlook;
+
+	number(ret, outlook_is_timed(outlook) && outlook->in_us != TCPKEEP_NEVER, outlook->in_us);
 }

@@ -36,7 +36,7 @@ void list_progress_show(struct list_progress *progress)
 	progress->next_ms = now + EACH_MS;
 	progress->shown = true;
 	*put_grouped(text, progress->rows) = '\0';
-	fprintf(stderr, "\r%s sockets ...", text);
+	fprintf(stderr, "\r%s socket%s ...", text, progress->rows == 1 ? "" : "s");
 	fflush(stderr);
 }
 

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/escape.h"
 #include "base/macro.h"
 #include "base/put.h"
 #include "list-words.h"
@@ -34,44 +33,82 @@ void list_totals_add(struct list_totals *totals, const struct list_view *view)
 	}
 	if (!s->on) {
 		totals->off++;
+		totals->peer_closed += row->socket.state == TCP_CLOSE_WAIT;
 		return;
 	}
 	totals->on++;
 	if (view->detection)
 		totals->worst_us = MAX(totals->worst_us, view->detection->idle_us);
+	else
+		totals->no_detection++;
 }
 
-/* At the latest, rounded up. */
-static char *put_worst(char *at, uint64_t us)
+/* All that are on are known, or one that is known is the worst there can be. */
+static bool worst_is_known(const struct list_totals *t)
 {
-	if (us == TCPKEEP_NEVER)
-		return put_text(at, "never");
-	return put_duration(at, (us + 999999) / 1000000);
+	return t->no_detection == 0 || t->worst_us == TCPKEEP_NEVER;
 }
 
-void list_totals_print(const struct list_totals *t)
+/* "9 off (never notice a dead peer)" */
+static char *put_off(char *at, const struct list_totals *t)
+{
+	const size_t never = t->off - t->peer_closed;
+
+	at = put_text(put_grouped(at, t->off), " off (");
+	if (never == 0)
+		return put_text(at, "the peer has closed)");
+	if (t->peer_closed > 0)
+		at = put_char(put_grouped(at, never), ' ');
+	at = put_text(at, never == 1 ? "never notices a dead peer" : "never notice a dead peer");
+	if (t->peer_closed > 0)
+		at = put_text(put_grouped(put_text(at, ", the peer of "), t->peer_closed),
+			      " has closed");
+	return put_char(at, ')');
+}
+
+static char *put_parts(char *at, const struct list_totals *t)
 {
 	const struct {
 		size_t n;
 		const char *what;
 	} parts[] = {
-		{t->on, " on"},           {t->off, " off (never notice a dead peer)"},
+		{t->on, " on"},           {t->off, NULL},
 		{t->unknown, " unknown"}, {t->listening, " listening"},
 		{t->other, " other"},
 	};
-	char line[512], *at = put_grouped(line, t->sockets);
 	const char *separator = ": ";
 
-	at = put_text(at, t->sockets == 1 ? " socket" : " sockets");
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
 		if (parts[i].n == 0)
 			continue;
-		at = put_grouped(put_text(at, separator), parts[i].n);
-		at = put_text(at, parts[i].what);
+		at = put_text(at, separator);
+		at = parts[i].what ? put_text(put_grouped(at, parts[i].n), parts[i].what)
+				   : put_off(at, t);
 		separator = ", ";
 	}
-	if (t->worst_us)
-		at = put_worst(put_text(at, "; worst detection time "), t->worst_us);
+	return at;
+}
+
+void list_totals_print(const struct list_totals *t, const char *about)
+{
+	char line[512], *at = put_grouped(line, t->sockets);
+
+	at = put_text(at, t->sockets == 1 ? " socket" : " sockets");
+	if (t->sockets == 0)
+		at = put_text(at, about);
+	at = put_parts(at, t);
+	if (t->on > 0) {
+		at = put_text(at, "; worst detection time ");
+		if (t->worst_us == 0)
+			at = put_text(at, "unknown");
+		else if (!worst_is_known(t))
+			at = put_text(at, "at least ");
+		if (t->worst_us)
+			at = list_put_latest(at, t->worst_us, false);
+		if (t->worst_us && !worst_is_known(t))
+			at = put_text(put_grouped(put_text(at, " ("), t->no_detection),
+				      " unknown)");
+	}
 	at = put_char(at, '\n');
 	fwrite(line, 1, (size_t)(at - line), stdout);
 }
@@ -147,17 +184,15 @@ void list_summary_free(struct list_summary **summary)
 	*summary = NULL;
 }
 
-/* In the group of that name; once, though several programs of a row may have the one name. */
-static int count(struct list_summary *summary, const char *name, struct list_view *view)
+/* The number of the group of that name, made when it is new. */
+static int find(struct list_summary *summary, const char *name, size_t *ret)
 {
-	struct group *group;
-	size_t number;
 	int r;
 
-	r = names_find(summary->names, name, &number);
+	r = names_find(summary->names, name, ret);
 	if (r < 0)
 		return r;
-	if (number >= summary->room) {
+	if (*ret >= summary->room) {
 		size_t room = summary->room ? summary->room * 2 : 64;
 		struct group *grown = reallocarray(summary->groups, room, sizeof(*grown));
 
@@ -167,7 +202,24 @@ static int count(struct list_summary *summary, const char *name, struct list_vie
 		summary->groups = grown;
 		summary->room = room;
 	}
-	group = &summary->groups[number];
+	return 0;
+}
+
+static int find_named(struct list_summary *summary, const char *text, size_t len, size_t *ret)
+{
+	char name[NAME_MAX_LEN] = {NAME_KNOWN};
+
+	len = MIN(len, sizeof(name) - 2);
+	memcpy(name + 1, text, len);
+	name[len + 1] = '\0';
+	return find(summary, name, ret);
+}
+
+/* In a group; once, though several programs of a row may have the one name. */
+static int count(struct list_summary *summary, size_t number, struct list_view *view)
+{
+	struct group *group = &summary->groups[number];
+
 	if (group->last_row == summary->rows)
 		return 0;
 	group->last_row = summary->rows;
@@ -175,15 +227,22 @@ static int count(struct list_summary *summary, const char *name, struct list_vie
 	return 0;
 }
 
+/* NAME_NONE or NAME_UNKNOWN. */
+static int count_nameless(struct list_summary *summary, const char *kind, struct list_view *view)
+{
+	size_t number;
+	int r = find(summary, kind, &number);
+
+	return r < 0 ? r : count(summary, number, view);
+}
+
 static int count_named(struct list_summary *summary, const char *text, size_t len,
 		       struct list_view *view)
 {
-	char name[NAME_MAX_LEN] = {NAME_KNOWN};
+	size_t number;
+	int r = find_named(summary, text, len, &number);
 
-	len = MIN(len, sizeof(name) - 2);
-	memcpy(name + 1, text, len);
-	name[len + 1] = '\0';
-	return count(summary, name, view);
+	return r < 0 ? r : count(summary, number, view);
 }
 
 /* Each program once, however many processes and descriptors of it hold the socket. */
@@ -193,7 +252,7 @@ static int count_programs(struct list_summary *summary, struct list_view *view)
 	int r = 0;
 
 	if (row->n_owners == 0)
-		return count(summary, row->socket.inode ? NAME_UNKNOWN : NAME_NONE, view);
+		return count_nameless(summary, row->socket.inode ? NAME_UNKNOWN : NAME_NONE, view);
 	for (size_t i = 0; r == 0 && i < row->n_owners; i++) {
 		const char *program = row->owners[i].program;
 
@@ -213,19 +272,36 @@ static int count_unit(struct list_summary *summary, struct list_view *view)
 	size_t len;
 
 	if (!view->row->cgroup)
-		return count(summary, NAME_UNKNOWN, view);
+		return count_nameless(summary, NAME_UNKNOWN, view);
 	unit = cgroup_unit(view->row->cgroup, &len);
-	return unit ? count_named(summary, unit, len, view) : count(summary, NAME_NONE, view);
+	return unit ? count_named(summary, unit, len, view)
+		    : count_nameless(summary, NAME_NONE, view);
+}
+
+/* The number of a namespace's group. */
+static int find_netns(struct list_summary *summary, const struct snapshot_netns *netns, size_t *ret)
+{
+	char text[PUT_NUMBER_MAX + 8], *end;
+
+	if (netns->name)
+		return find_named(summary, netns->name, strlen(netns->name), ret);
+	end = put_char(put_uint(put_text(text, "net:["), netns->inode), ']');
+	return find_named(summary, text, (size_t)(end - text), ret);
 }
 
 static int count_netns(struct list_summary *summary, struct list_view *view)
 {
-	char text[LIST_CELL_MAX];
-	const char *name = view->row->netns->name;
+	size_t number;
+	int r = find_netns(summary, view->row->netns, &number);
 
-	if (name)
-		return count_named(summary, name, strlen(name), view);
-	return count_named(summary, text, (size_t)(list_text_netns(view, text) - text), view);
+	return r < 0 ? r : count(summary, number, view);
+}
+
+int list_summary_add_netns(struct list_summary *summary, const struct snapshot_netns *netns)
+{
+	size_t number;
+
+	return find_netns(summary, netns, &number);
 }
 
 int list_summary_add(struct list_summary *summary, struct list_view *view)
@@ -240,7 +316,7 @@ int list_summary_add(struct list_summary *summary, struct list_view *view)
 		return count_unit(summary, view);
 	case LIST_BY_USER:
 		if (!list_has_user(&view->row->socket))
-			return count(summary, NAME_NONE, view);
+			return count_nameless(summary, NAME_NONE, view);
 		user = users_name(view->users, view->row->socket.uid);
 		return count_named(summary, user, strlen(user), view);
 	case LIST_BY_NETNS:
@@ -286,34 +362,39 @@ static void number_cell(struct rows *rows, size_t value, enum colour paint)
 	rows_cell(rows, text, (size_t)(end - text), paint && value ? colour(paint) : NULL);
 }
 
-static void name_cell(struct rows *rows, const char *name)
+static void name_cell(struct rows *rows, const char *name, bool csv)
 {
-	char text[1024];
+	char text[1024], *end;
 
 	if (*name != NAME_KNOWN) {
 		rows_cell(rows, name, strlen(name), NULL);
 		return;
 	}
-	escape_text(name + 1, strlen(name + 1), text, sizeof(text));
-	rows_cell(rows, text, strlen(text), NULL);
+	end = list_put_name(text, name + 1, strlen(name + 1), sizeof(text), csv);
+	rows_cell(rows, text, (size_t)(end - text), NULL);
 }
 
-static void worst_cell(struct rows *rows, const struct list_totals *totals, bool csv)
+/* A CSV has either the worst or nothing, and a column that says why. */
+static void worst_cell(struct rows *rows, const struct list_totals *t, bool csv)
 {
-	char text[PUT_DURATION_MAX], *end = text;
+	char text[PUT_SPAN_MAX + 16], *end = text;
 
-	if (totals->worst_us == 0)
-		end = csv ? text : put_char(text, '-');
-	else if (csv && totals->worst_us != TCPKEEP_NEVER)
-		end = put_seconds(text, (totals->worst_us + 999) / 1000);
-	else
-		end = put_worst(text, totals->worst_us);
+	if (csv) {
+		if (t->worst_us && worst_is_known(t))
+			end = list_put_latest(text, t->worst_us, true);
+	} else if (t->worst_us) {
+		if (!worst_is_known(t))
+			end = put_text(end, "at least ");
+		end = list_put_latest(end, t->worst_us, false);
+	} else {
+		end = put_char(end, t->no_detection ? '?' : '-');
+	}
 	rows_cell(rows, text, (size_t)(end - text), NULL);
 }
 
 static void write_group(struct rows *rows, const char *name, const struct list_totals *t, bool csv)
 {
-	name_cell(rows, name);
+	name_cell(rows, name, csv);
 	number_cell(rows, t->sockets, COLOUR_NONE);
 	number_cell(rows, t->on, COLOUR_NONE);
 	number_cell(rows, t->off, COLOUR_BAD);
@@ -321,6 +402,10 @@ static void write_group(struct rows *rows, const char *name, const struct list_t
 	number_cell(rows, t->listening, COLOUR_NONE);
 	number_cell(rows, t->other, COLOUR_NONE);
 	worst_cell(rows, t, csv);
+	if (!csv)
+		return;
+	number_cell(rows, t->no_detection, COLOUR_NONE);
+	number_cell(rows, t->peer_closed, COLOUR_NONE);
 }
 
 int list_summary_print(struct list_summary *summary, const char *separator)
@@ -335,6 +420,8 @@ int list_summary_print(struct list_summary *summary, const char *separator)
 		{csv ? "listening" : "LISTENING", true},
 		{csv ? "other" : "OTHER", true},
 		{csv ? "worst-detection" : "WORST DETECTION", true},
+		{"detection-unknown", true}, /* from here on a CSV's alone */
+		{"peer-closed", true},
 	};
 	size_t n = names_count(summary->names);
 	size_t *order = ordered(summary, n);
@@ -343,7 +430,7 @@ int list_summary_print(struct list_summary *summary, const char *separator)
 
 	if (!order)
 		return -ENOMEM;
-	r = rows_open(stdout, columns, ARRAY_SIZE(columns), separator, &rows);
+	r = rows_open(stdout, columns, ARRAY_SIZE(columns) - (csv ? 0 : 2), separator, &rows);
 	if (r == 0) {
 		for (size_t i = 0; i < n; i++)
 			write_group(rows, names_text(summary->names, order[i]),
@@ -378,7 +465,12 @@ int list_summary_json(struct list_summary *summary)
 		json_uint(&json, "unknown", t->unknown);
 		json_uint(&json, "listening", t->listening);
 		json_uint(&json, "other", t->other);
-		json_seconds(&json, "worst_detection_s", t->worst_us ? t->worst_us : TCPKEEP_NEVER);
+		json_seconds(&json, "worst_detection_s",
+			     t->worst_us && worst_is_known(t) ? t->worst_us : TCPKEEP_NEVER);
+		json_seconds(&json, "worst_detection_at_least_s",
+			     t->worst_us ? t->worst_us : TCPKEEP_NEVER);
+		json_uint(&json, "detection_unknown", t->no_detection);
+		json_uint(&json, "peer_closed", t->peer_closed);
 		json_end_object(&json);
 	}
 	free(order);

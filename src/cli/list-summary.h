@@ -9,6 +9,8 @@ struct list_totals {
 	size_t sockets;
 	size_t on, off, unknown; /* connections */
 	size_t listening, other; /* other: opening, closing, given up by their program */
+	size_t peer_closed;      /* of those that are off: who has closed is not waited for */
+	size_t no_detection;     /* of those that are on: the detection time is unknown */
 	uint64_t worst_us; /* of those that are on, the longest detection time; 0: none is known */
 };
 
@@ -18,8 +20,9 @@ struct list_totals {
 /* Counts the view's row. */
 void list_totals_add(struct list_totals *totals, const struct list_view *view);
 
-/* "1,204 sockets: 310 on, 890 off (...), 4 unknown; worst detection time 2h13m45s" */
-void list_totals_print(const struct list_totals *totals);
+/* "1,204 sockets: 310 on, 890 off (...), 4 unknown; worst detection time 2h 13m 45s". about: what
+ * stands after "sockets" when there are none. */
+void list_totals_print(const struct list_totals *totals, const char *about);
 
 /* What --summary goes by. */
 enum list_group {
@@ -42,6 +45,9 @@ void list_summary_free(struct list_summary **summary);
 
 /* Counts the view's row in its group; of several programs in each. */
 int list_summary_add(struct list_summary *summary, struct list_view *view);
+
+/* A namespace that is looked into: it has a line even when it has no sockets. LIST_BY_NETNS. */
+int list_summary_add_netns(struct list_summary *summary, const struct snapshot_netns *netns);
 
 /* Most connections that are off first. separator: of a CSV, NULL for a table. 0 or -ENOMEM. */
 int list_summary_print(struct list_summary *summary, const char *separator);

@@ -3,9 +3,12 @@
 
 #include <netinet/tcp.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/socket.h>
 
+#include "base/escape.h"
 #include "base/macro.h"
+#include "base/put.h"
 
 /* net/tcp_states.h, which the C library's header lacks. */
 #define TCP_NEW_SYN_RECV 12
@@ -42,6 +45,37 @@ const char *list_word_timer(const struct socket_row *row)
 	if (row->timer == ROW_TIMER_KEEPALIVE && row->flags & ROW_ORPHAN)
 		return "fin-timeout";
 	return row->timer < ARRAY_SIZE(words) ? words[row->timer] : NULL;
+}
+
+static bool is_plain(const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (text[i] < 0x20 || text[i] >= 0x7f || text[i] == '\\')
+			return false;
+	return true;
+}
+
+static bool starts_formula(const char *text, size_t len)
+{
+	return len > 0 && text[0] && strchr("=+-@", text[0]);
+}
+
+char *list_put_name(char *at, const char *text, size_t len, size_t room, bool csv)
+{
+	static const char hex[] = "0123456789abcdef";
+
+	if (csv && starts_formula(text, len)) {
+		at = put_text(at, "\\x");
+		at = put_char(at, hex[text[0] >> 4]);
+		at = put_char(at, hex[text[0] & 15]);
+		text++;
+		len--;
+		room -= 4;
+	}
+	if (len < room && is_plain(text, len))
+		return put_text_n(at, text, len);
+	escape_text(text, len, at, room);
+	return at + strlen(at);
 }
 
 bool list_has_user(const struct socket_row *row)

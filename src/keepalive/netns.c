@@ -104,8 +104,7 @@ static int fail_name(const char *name, int r, struct tcpkeep_error *ret_error)
 	if (number_parse(name, strlen(name), 1, INT32_MAX, &pid) == 0)
 		return error_set(ret_error, r,
 				 "there is no network namespace '%s' in " NAMES_DIR
-				 "; for that of a process "
-				 "write --pid %s",
+				 "; for that of a process write /proc/%s/ns/net",
 				 shown, shown);
 	return error_set(ret_error, r,
 			 "there is no network namespace '%s' in " NAMES_DIR

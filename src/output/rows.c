@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/macro.h"
+#include "width.h"
 
 /* What is kept to learn the widths from; more than a screen, less than anybody waits for. */
 #define KEPT_ROWS  256
@@ -37,16 +38,6 @@ struct rows {
 	char out[OUT_BYTES]; /* the row that is being written: one call of stdio for each */
 	char kept[KEPT_BYTES];
 };
-
-/* Characters, not bytes: a continuation byte of UTF-8 takes no column. */
-static unsigned text_width(const char *text, size_t len)
-{
-	unsigned width = 0;
-
-	for (size_t i = 0; i < len; i++)
-		width += ((unsigned char)text[i] & 0xc0) != 0x80;
-	return width;
-}
 
 static void flush(struct rows *rows)
 {
@@ -204,9 +195,10 @@ int rows_open(FILE *file, const struct rows_column *columns, size_t n, const cha
 static void keep(struct rows *rows, const char *text, size_t len, const char *colour)
 {
 	struct kept_cell cell = {colour, (uint32_t)len};
-	unsigned *width = &rows->widths[rows->column];
+	unsigned width = text_width(text, len), widest = rows->columns[rows->column].widest;
 
-	*width = MAX(*width, text_width(text, len));
+	if (widest == 0 || width <= widest)
+		rows->widths[rows->column] = MAX(rows->widths[rows->column], width);
 	memcpy(rows->kept + rows->kept_len, &cell, sizeof(cell));
 	memcpy(rows->kept + rows->kept_len + sizeof(cell), text, len);
 	rows->kept_len += sizeof(cell) + len;
@@ -232,7 +224,7 @@ void rows_close(struct rows *rows)
 {
 	if (!rows)
 		return;
-	if (!rows->streaming)
+	if (!rows->streaming && rows->kept_len > 0)
 		start_streaming(rows);
 	free(rows->widths);
 	free(rows);

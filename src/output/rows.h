@@ -12,7 +12,8 @@
 
 struct rows_column {
 	const char *heading;
-	bool right; /* aligned to the right, as numbers are */
+	bool right;      /* aligned to the right, as numbers are */
+	unsigned widest; /* a longer cell pushes its own row to the right, not all; 0: no limit */
 };
 
 struct rows;
@@ -26,5 +27,5 @@ int rows_open(FILE *file, const struct rows_column *columns, size_t n, const cha
  * NULL, or the sequence to set around the text. */
 void rows_cell(struct rows *rows, const char *text, size_t len, const char *colour);
 
-/* Writes what is still kept and frees. */
+/* Writes what is still kept and frees. A table without rows has no headings either. */
 void rows_close(struct rows *rows);

@@ -111,11 +111,12 @@ static void judge_transmit(const struct socket_row *row, const struct tcpkeep_se
 		return;
 	}
 	ret->kind = OUTLOOK_WINDOW;
+	ret->if_gone_us = window_end_ms(row, user_timeout_ms, kernel) * 1000;
 	/* Each answer takes the count back to 0; one probe may just be on its way. */
 	if (user_timeout_ms == 0 && row->probes_out <= 1 && !(row->flags & ROW_ORPHAN))
 		ret->in_us = TCPKEEP_NEVER;
 	else
-		ret->in_us = window_end_ms(row, user_timeout_ms, kernel) * 1000;
+		ret->in_us = ret->if_gone_us;
 }
 
 /* ------------------------------------------------------------------------------------- idle */
@@ -183,7 +184,9 @@ static void judge_idle(const struct socket_row *row, const struct tcpkeep_settin
 	if (!(effective->fields & TCPKEEP_ON))
 		return;
 	if (!effective->on) {
-		ret->kind = OUTLOOK_NEVER;
+		/* There is nobody left to be waited for: what is missing is the program's close().
+		 */
+		ret->kind = row->state == TCP_CLOSE_WAIT ? OUTLOOK_PEER_CLOSED : OUTLOOK_NEVER;
 	} else if ((effective->fields & TCPKEEP_THREE) == TCPKEEP_THREE && seen) {
 		judge_probing(row, effective, ret);
 	} else if (seen && row->probes_out == 0) {
@@ -203,7 +206,7 @@ static bool transmits(const struct socket_row *row)
 void outlook_of(const struct socket_row *row, const struct tcpkeep_settings *effective,
 		const struct tcpkeep_kernel *kernel, struct outlook *ret)
 {
-	*ret = (struct outlook){OUTLOOK_NONE, 0};
+	*ret = (struct outlook){.kind = OUTLOOK_NONE};
 	switch (row->state) {
 	case TCP_LISTEN:
 	case TCP_CLOSE:
@@ -261,28 +264,10 @@ const char *outlook_name(enum outlook_kind kind)
 		[OUTLOOK_WINDOW] = "dead-unless-read",
 		[OUTLOOK_CONNECTING] = "connecting",
 		[OUTLOOK_GOES_AWAY] = "gone",
+		[OUTLOOK_PEER_CLOSED] = "peer-closed",
 	};
 
 	return (size_t)kind < ARRAY_SIZE(names) ? names[kind] : "unknown";
-}
-
-/* Below a minute in seconds; above it with one unit more. */
-static char *put_in(char *at, uint64_t us)
-{
-	uint64_t s = us / 1000000;
-
-	if (s < 60)
-		return put_text(put_uint(at, s), " s");
-	if (s < 3600) {
-		at = put_text(put_uint(at, s / 60), "m ");
-		return put_char(put_uint(at, s % 60), 's');
-	}
-	if (s < 86400) {
-		at = put_text(put_uint(at, s / 3600), "h ");
-		return put_char(put_uint(at, s / 60 % 60), 'm');
-	}
-	at = put_text(put_uint(at, s / 86400), "d ");
-	return put_char(put_uint(at, s / 3600 % 24), 'h');
 }
 
 /* What stands around the time, or instead of TCPKEEP_NEVER; without after the kind has no time. */
@@ -295,18 +280,35 @@ static const struct {
 	[OUTLOOK_FIRST_PROBE] = {"first probe in ", "", "never probes"},
 	[OUTLOOK_DEAD_UNLESS] = {"dead in ", " unless answered", "never gives up"},
 	[OUTLOOK_RETRANSMITS] = {"dead in ", " unless acked", "never gives up"},
-	[OUTLOOK_WINDOW] = {"dead in ", " unless read", "waits for the reader"},
+	[OUTLOOK_WINDOW] = {"dead in ", " unless read", "peer reads nothing"},
 	[OUTLOOK_CONNECTING] = {"connecting", NULL},
 	[OUTLOOK_GOES_AWAY] = {"gone in ", "", "goes away"},
+	[OUTLOOK_PEER_CLOSED] = {"peer has closed; the program has not", NULL},
 };
+
+bool outlook_is_timed(const struct outlook *outlook)
+{
+	return words[outlook->kind].after;
+}
+
+/* In whole seconds, and in two units: the third of them has passed before it is read. */
+static char *put_in(char *at, uint64_t us)
+{
+	return put_span(at, us / 1000000 * 10, 2);
+}
 
 char *outlook_put(const struct outlook *outlook, char *buf)
 {
 	const char *after = words[outlook->kind].after;
 	char *at;
 
-	if (outlook->in_us == TCPKEEP_NEVER && after)
-		return put_text(buf, words[outlook->kind].never);
+	if (outlook->in_us == TCPKEEP_NEVER && after) {
+		at = put_text(buf, words[outlook->kind].never);
+		if (outlook->kind == OUTLOOK_WINDOW)
+			at = put_text(put_in(put_text(at, "; dead in "), outlook->if_gone_us),
+				      " if gone");
+		return at;
+	}
 	at = put_text(buf, words[outlook->kind].before);
 	return after ? put_text(put_in(at, outlook->in_us), after) : at;
 }

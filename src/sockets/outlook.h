@@ -18,13 +18,15 @@ enum outlook_kind {
 	OUTLOOK_RETRANSMITS, /* data in flight: gives up in in_us unless it is acknowledged */
 	OUTLOOK_WINDOW, /* zero window: gives up in in_us; TCPKEEP_NEVER while the peer answers */
 	OUTLOOK_CONNECTING,
-	OUTLOOK_GOES_AWAY, /* closed by its program: gone in in_us */
+	OUTLOOK_GOES_AWAY,   /* closed by its program: gone in in_us */
+	OUTLOOK_PEER_CLOSED, /* and the program has not; idle, keepalive off */
 };
 
 struct outlook {
 	enum outlook_kind kind;
 	uint64_t in_us; /* TCPKEEP_NEVER: not within the kernel's limits; OUTLOOK_GOES_AWAY: soon,
 			   not known when */
+	uint64_t if_gone_us; /* OUTLOOK_WINDOW: when it gives up if the peer answers no more */
 };
 
 /*
@@ -36,10 +38,13 @@ struct outlook {
 void outlook_of(const struct socket_row *row, const struct tcpkeep_settings *effective,
 		const struct tcpkeep_kernel *kernel, struct outlook *ret);
 
+/* Does in_us mean something? TCPKEEP_NEVER included. */
+bool outlook_is_timed(const struct outlook *outlook);
+
 /* "first-probe", "death", ... for programs. Static. */
 const char *outlook_name(enum outlook_kind kind);
 
-#define OUTLOOK_TEXT_MAX 64
+#define OUTLOOK_TEXT_MAX 96
 
 /* "first probe in 43 s", "dead in 12 s unless answered", "never notices" into buf; returns its end,
  * no NUL. */

@@ -192,6 +192,27 @@ static enum verdict judge(const struct question *q)
 	return VERDICT_NO;
 }
 
+static bool clause_holds(const struct question *q)
+{
+	enum verdict verdict = judge(q);
+
+	return verdict != VERDICT_UNKNOWN && (verdict == VERDICT_YES) != !!q->clause->negate;
+}
+
+bool selector_takes_netns(const struct selector *selector, const char *name, __u64 inode)
+{
+	const struct selector_owner owner = {.netns_name = name, .netns_inode = inode};
+	const struct match_program *program = &selector->program;
+
+	for (__u32 i = 0; i < program->n_clauses; i++) {
+		struct question q = {selector, &program->clauses[i], NULL, &owner};
+
+		if (q.clause->kind == MATCH_NETNS && !clause_holds(&q))
+			return false;
+	}
+	return true;
+}
+
 bool selector_matches(const struct selector *selector, const struct socket_row *row,
 		      const struct selector_owner *owner)
 {
@@ -203,12 +224,8 @@ bool selector_matches(const struct selector *selector, const struct socket_row *
 	for (__u32 i = 0; i < program->n_clauses; i++) {
 		const struct match_clause *clause = &program->clauses[i];
 		struct question q = {selector, clause, row, owner ? owner : &nobody};
-		enum verdict verdict;
 
-		if (clause->kind <= MATCH_LAST_IN_KERNEL)
-			continue;
-		verdict = judge(&q);
-		if (verdict == VERDICT_UNKNOWN || (verdict == VERDICT_YES) == !!clause->negate)
+		if (clause->kind > MATCH_LAST_IN_KERNEL && !clause_holds(&q))
 			return false;
 	}
 	return true;

@@ -8,6 +8,7 @@
 #include "base/escape.h"
 #include "base/macro.h"
 #include "base/nearest.h"
+#include "base/number.h"
 #include "endpoint.h"
 #include "keepalive/error.h"
 #include "selector-values.h"
@@ -33,8 +34,20 @@ static const struct {
 	{"src", "local"},       {"dst", "peer"},     {"source", "local"},   {"destination", "peer"},
 	{"remote", "peer"},     {"uid", "user"},     {"comm", "program"},   {"command", "program"},
 	{"process", "program"}, {"service", "unit"}, {"sport", "local"},    {"dport", "peer"},
-	{"namespace", "netns"}, {"idle", "silent"},  {"silence", "silent"},
+	{"namespace", "netns"}, {"idle", "silent"},  {"silence", "silent"}, {"cmd", "program"},
+	{"proc", "program"},    {"name", "program"}, {"ns", "netns"},       {"addr", "peer"},
 };
+
+/* "prog" is no slip of the fingers, and yet there is no doubt. */
+static const char *begins_key(const char *name, size_t len)
+{
+	const char *found = NULL;
+
+	for (size_t i = 0; len >= 3 && i < ARRAY_SIZE(selector_keys); i++)
+		if (strncmp(selector_keys[i].name, name, len) == 0)
+			found = found ? NULL : selector_keys[i].name;
+	return found;
+}
 
 static const char *nearest_key(const char *name, size_t len)
 {
@@ -43,29 +56,53 @@ static const char *nearest_key(const char *name, size_t len)
 	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
 		if (is(name, len, others[i].word))
 			return others[i].key;
+	if (begins_key(name, len))
+		return begins_key(name, len);
 	for (size_t i = 0; i < ARRAY_SIZE(selector_keys); i++)
 		candidates[i] = selector_keys[i].name;
 	return nearest(name, len, candidates, ARRAY_SIZE(candidates));
+}
+
+/* A word without an operator, which looks like a value. */
+static int refuse_bare(const char *word, size_t len, struct tcpkeep_error *ret_error)
+{
+	struct match_endpoint endpoint;
+	char shown[SELECTOR_SHOWN_MAX];
+	int64_t port;
+
+	escape_text(word, len, shown, sizeof(shown));
+	if (endpoint_parse("", word, len, &endpoint, NULL) == 0)
+		return error_set_at(ret_error, -ENOKEY, 0, len,
+				    "'%s' lacks its side; write peer=%s or local=%s", shown, shown,
+				    shown);
+	if (number_parse(word, len, 1, UINT16_MAX, &port) == 0)
+		return error_set_at(
+			ret_error, -ENOKEY, 0, len,
+			"'%s' lacks its key; write peer=:%s or local=:%s for a port, pid=%s for "
+			"a process",
+			shown, shown, shown, shown);
+	return error_set_at(ret_error, -ENOKEY, 0, len,
+			    "'%s' lacks its key; write program=%s for a program, or one of pid, "
+			    "user, unit, cgroup, local, peer, state, netns, keepalive, silent and "
+			    "direction",
+			    shown, shown);
 }
 
 static int refuse_key(const char *word, size_t word_len, size_t len,
 		      struct tcpkeep_error *ret_error)
 {
 	const char *hint = nearest_key(word, len);
-	struct match_endpoint endpoint;
 	char shown[SELECTOR_SHOWN_MAX];
 
 	escape_text(word, len, shown, sizeof(shown));
-	if (word_len == len && endpoint_parse("", word, len, &endpoint, NULL) == 0)
-		return error_set_at(ret_error, -ENOKEY, 0, len,
-				    "'%s' lacks its side; write peer=%s or local=%s", shown, shown,
-				    shown);
 	if (is(word, len, "port"))
 		return error_set_at(ret_error, -ENOKEY, 0, len,
 				    "'port' is not a selector; write peer=:PORT or local=:PORT");
 	if (hint)
 		return error_set_at(ret_error, -ENOKEY, 0, len,
 				    "'%s' is not a selector; did you mean '%s'?", shown, hint);
+	if (word_len == len && len > 0)
+		return refuse_bare(word, len, ret_error);
 	return error_set_at(
 		ret_error, -ENOKEY, 0, len,
 		"'%s' is not a selector; the selectors are pid, program, user, unit, cgroup, "

@@ -63,6 +63,9 @@ struct selector_owner {
 bool selector_matches(const struct selector *selector, const struct socket_row *row,
 		      const struct selector_owner *owner);
 
+/* The netns= clauses alone: can a socket of this namespace match? */
+bool selector_takes_netns(const struct selector *selector, const char *name, __u64 inode);
+
 /*
  * The systemd unit of a cgroup path, as the journal names it: the innermost *.service, *.scope,
  * *.socket, *.mount or *.swap, else the innermost *.slice. A pointer into path with its length;

@@ -203,8 +203,16 @@ static int walk_netns(const struct snapshot_netns *netns, int fd, void *userdata
 		      struct tcpkeep_error *ret_error)
 {
 	struct snapshot *s = userdata;
+	const struct selector *selector = s->options->selector;
+	int r = 0;
 
+	if (selector && !selector_takes_netns(selector, netns->name, netns->inode))
+		return 0;
 	s->netns = netns;
+	if (s->options->on_netns)
+		r = s->options->on_netns(netns, s->userdata);
+	if (r != 0)
+		return r;
 	return s->bpf ? walk_bpf(s, fd, ret_error) : walk_diag(s, fd, ret_error);
 }
 

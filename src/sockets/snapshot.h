@@ -54,6 +54,9 @@ struct snapshot_options {
 	bool all_netns;
 	int netns;                       /* a descriptor, or TCPKEEP_NETNS_OWN */
 	const struct selector *selector; /* NULL: everything */
+	/* NULL, or called before the sockets of each namespace that is looked into, with fn's
+	 * userdata; a result other than 0 ends the walk and is returned. */
+	int (*on_netns)(const struct snapshot_netns *netns, void *userdata);
 };
 
 /* What was seen and what was not. */

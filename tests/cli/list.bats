@@ -94,16 +94,18 @@ row_of() {
 	[ "$status" -eq 0 ]
 	head -1 <<<"$output" | grep -qE '^LOCAL +PEER +OWNER +KEEPALIVE +NEXT$'
 	grep -qE '^127\.0\.0\.1:[0-9]+ +127\.0\.0\.1:5432 .* off +! never notices$' <<<"$output"
-	grep -qE ' 60/10/6 +first probe in (59|60) s$' <<<"$output"
+	grep -qE ' 60/10/6 +first probe in (5[0-9]|60) s$' <<<"$output"
 	grep -qE ' 7200/75/9 ut=2m +first probe in ' <<<"$output"
-	grep -qE '^\[::1\]:[0-9]+ +\[::1\]:5433 .* 30/5/3 +first probe in (29|30) s$' <<<"$output"
-	grep -qE '^\[::ffff:127\.0\.0\.1\]:[0-9]+ +\[::ffff:127\.0\.0\.1\]:5433 ' <<<"$output"
+	grep -qE '^\[::1\]:[0-9]+ +\[::1\]:5433 .* 30/5/3 +first probe in ([12]?[0-9]|30) s$' <<<"$output"
+	# The IPv6 socket with IPv4 in it.
+	grep -qE '^127\.0\.0\.1:[0-9]+ +127\.0\.0\.1:5433 ' <<<"$output"
+	grep -qE ' off +peer reads nothing; dead in 1[0-9]m [0-9]+s if gone$' <<<"$output"
 	grep -qE '^127\.0\.0\.1:5432 +LISTEN .* off +-$' <<<"$output"
-	[ "$(tail -1 <<<"$output")" = "14 sockets: 3 on, 9 off (never notice a dead peer), 2 listening; worst detection time 2h3m29s" ]
+	[ "$(tail -1 <<<"$output")" = "14 sockets: 3 on, 9 off (never notice a dead peer), 2 listening; worst detection time 2h 3m 29s" ]
 	# Two IPv6 addresses and a name like this one take more; what is typical does not.
 	list peer=:5432
 	[ "${#lines[@]}" -eq 6 ]
-	[ -z "$(awk 'length > 100' <<<"$output")" ]
+	[ -z "$(grep -v 'reads nothing' <<<"$output" | awk 'length > 100')" ]
 }
 
 @test "a program's name cannot break the terminal, the JSON or the CSV" {
@@ -126,10 +128,11 @@ row_of() {
 		and .timer.kind == "keepalive" and .timer.in_s <= 60 and .detection.idle_s > 120
 		and .next.event == "first-probe" and .uid == 0 and .user == "root"'
 	row_of sysctl | jq -e '.keepalive and .time_s == 7200 and .time_origin == "sysctl" and .user_timeout_ms == 120000'
-	row_of off | jq -e '.keepalive == false and .detection.idle_s == null and .next == {event: "never-notices", in_s: null}'
+	row_of off | jq -e '.keepalive == false and .detection.idle_s == null and .next == {event: "never-notices", in_s: null, if_gone_s: null}'
 	row_of v6 | jq -e '.family == "ipv6" and .local.address == "::1" and .peer.address == "::1"'
 	row_of mapped | jq -e '.family == "ipv6" and .peer.address == "::ffff:127.0.0.1"'
-	row_of full | jq -e '.unsent_bytes > 0 and .next.event == "dead-unless-read" and .next.in_s == null'
+	row_of full | jq -e '.unsent_bytes > 0 and .next.event == "dead-unless-read" and .next.in_s == null
+		and .next.if_gone_s > 800'
 	row_of listener | jq -e '.peer == null and .direction == "listen" and .not_accepted == 0 and .detection == null'
 	inode=$(readlink "/proc/$HOLDER/fd/$(fd_of own)")
 	[ "socket:[$(row_of own | jq .inode)]" = "$inode" ]
@@ -159,15 +162,13 @@ row_of() {
 	all=$(awk '{ print $1 }' <<<"$output")
 	[ "$(wc -l <<<"$all")" -ge 28 ]
 	[ -z "$(awk 'length > 100' <<<"$output")" ]
+	list -o "$(paste -sd, <<<"$all")" --csv
+	[ "${#lines[@]}" -eq 15 ] && [ "${lines[0]}" = "$(paste -sd, <<<"$all")"$'\r' ]
+	list -o "$(paste -sd, <<<"$all")" --json
+	jq -es --argjson n "$(wc -l <<<"$all")" 'length == 14 and all(keys | length >= $n)' <<<"$output"
 	for column in $all; do
-		list -o "$column"
+		list -o "$column" --sort "-$column"
 		[ "$status" -eq 0 ] && [ "${#lines[@]}" -eq 16 ]
-		list -o "$column" --csv
-		[ "${#lines[@]}" -eq 15 ] && [ "${lines[0]}" = "$column"$'\r' ]
-		list -o "$column" --json
-		jq -es 'length == 14 and all(keys | length >= 2)' <<<"$output"
-		list --sort "-$column"
-		[ "${#lines[@]}" -eq 16 ]
 		grep -q "\*$column\*" <(sed 's/\\//g' "$SOURCE/man/tcpkeep-list.1.scd")
 	done
 }
@@ -189,25 +190,183 @@ row_of() {
 	list --summary program
 	[ "$status" -eq 0 ]
 	[[ ${lines[0]} =~ ^PROGRAM\ +SOCKETS\ +ON\ +OFF\ +UNKNOWN\ +LISTENING\ +OTHER\ +WORST\ DETECTION$ ]]
-	[[ ${lines[1]} =~ ^'ev\x1b[1m,"x'\ +14\ +3\ +9\ +0\ +2\ +0\ +2h3m29s$ ]]
+	[[ ${lines[1]} =~ ^'ev\x1b[1m,"x'\ +14\ +3\ +9\ +0\ +2\ +0\ +2h\ 3m\ 29s$ ]]
 	[[ ${lines[2]} == "14 sockets: "* ]]
 	list --summary user --json
 	jq -e '.schema == "tcpkeep.list-summary/1" and .name == "root" and .sockets == 14 and .off == 9
-		and .worst_detection_s > 7409 - 1' <<<"$output"
+		and .worst_detection_s > 7409 - 1 and .worst_detection_at_least_s == .worst_detection_s
+		and .detection_unknown == 0 and .peer_closed == 0' <<<"$output"
 	run "$TCPKEEP" list --all-netns --summary netns --csv
 	grep -qE "^net:\[$(stat -Lc %i "/proc/$HOLDER/ns/net")\],14,3,9,0,2,0," <<<"$output"
 	list --summary planet
 	[ "$status" -eq 2 ]
+	[ "$stderr" = "tcpkeep: list: --summary: 'planet' is not one of: program, unit, user, netns" ]
 }
 
 @test "selectors choose, and what is none is refused with words" {
 	list keepalive=off state=established peer=:5432 --csv -o peer
 	[ "${#lines[@]}" -eq 3 ]
 	list "pid!=$HOLDER"
-	[ "$output" = $'LOCAL  PEER  OWNER  KEEPALIVE  NEXT\n0 sockets' ]
+	[ "$output" = "0 sockets match in this network namespace; --all-netns looks into all of them" ]
+	[ -z "$stderr" ]
+	list peer=::1:5433
+	[ "$status" -eq 0 ]
+	[ "$stderr" = "tcpkeep: warning: list: peer=::1:5433 is an address without a port; write peer=[::1]:5433 for port 5433" ]
+	list 'peer=[::1]:5433'
+	[ "${#lines[@]}" -eq 3 ] && [ -z "$stderr" ]
 	list time=60
 	[ "$status" -eq 2 ]
 	[[ $stderr == "tcpkeep: list: 'time' is not a selector"* ]]
+	while IFS='|' read -r word message; do
+		list "$word"
+		[ "$status" -eq 2 ]
+		[[ $stderr == "tcpkeep: list: "$message ]] || {
+			echo "$word: $stderr"
+			return 1
+		}
+	done <<'END'
+nginx|'nginx' lacks its key; write program=nginx for a program, or one of *
+5432|'5432' lacks its key; write peer=:5432 or local=:5432 for a port, pid=5432 for a process
+prog=x|'prog' is not a selector; did you mean 'program'?
+stat=x|'stat' is not a selector; did you mean 'state'?
+10.0.0.1|'10.0.0.1' lacks its side; write peer=10.0.0.1 or local=10.0.0.1
+END
+}
+
+@test "where there is nothing, a line says so and no heading" {
+	run --separate-stderr unshare --net -- "$TCPKEEP" list
+	[ "$output" = "0 sockets in this network namespace; --all-netns looks into all of them" ]
+	run --separate-stderr unshare --net -- "$TCPKEEP" list --summary program
+	[ "$output" = "0 sockets in this network namespace; --all-netns looks into all of them" ]
+	run --separate-stderr unshare --net -- "$TCPKEEP" list --summary netns --csv
+	[[ ${lines[1]} =~ ^net:\[[0-9]+\],0,0,0,0,0,0,,0,0$'\r'$ ]]
+	run --separate-stderr unshare --net -- "$TCPKEEP" list --csv -o pid
+	[ "$output" = pid$'\r' ]
+	run --separate-stderr unshare --net -- "$TCPKEEP" list --json
+	[ -z "$output" ]
+	run --separate-stderr "$TCPKEEP" list --all-netns pid=4194304
+	[ "$output" = "0 sockets match" ]
+}
+
+@test "one socket is one, and never notices" {
+	list "peer=:5432" "silent<49d" keepalive=off state=established --sort unsent
+	grep -q '^2 sockets: 2 off (never notice a dead peer)$' <<<"$output"
+	list "local=:5432" "peer=:$(row_port off)"
+	[ "${lines[-1]}" = "1 socket: 1 off (never notices a dead peer)" ]
+}
+
+row_port() {
+	nsenter --net="/proc/$HOLDER/ns/net" "$TCPKEEP" list --json |
+		jq --argjson fd "$(fd_of "$1")" 'select(.owners[0].fd == $fd).local.port'
+}
+
+@test "what is on with unknown values: the worst detection time is one at least" {
+	list --source diag
+	[[ ${lines[-1]} == *" on, "*"; worst detection time unknown" ]]
+	list --source diag --summary program --json
+	jq -e '.on == 3 and .detection_unknown == 3 and .worst_detection_s == null
+		and .worst_detection_at_least_s == null' <<<"$output"
+}
+
+@test "the CSV is for programs: numbers, words of JSON, and no cell is a formula" {
+	list --csv
+	[ "$(tr -d '\r' <<<"${lines[0]}")" = "$("$TCPKEEP" list --columns | awk '$1 != "owner" { print $1 }' | paste -sd,)" ]
+	"$(python3 -c 'import sys; print(sys.executable)')" - <<-END
+		import csv, io
+		rows = list(csv.DictReader(io.StringIO("""${output//\\/\\\\}""", newline="")))
+		assert len(rows) == 14, rows
+		numbers = ("pid", "fd", "processes", "time", "intvl", "probes", "user-timeout", "timer-in",
+		           "probes-out", "retransmits", "in-flight", "unsent", "silence", "detection",
+		           "next-in", "cookie", "inode")
+		for row in rows:
+		    assert row["keepalive"] in ("on", "off"), row
+		    assert row["pid"] == "$HOLDER" and row["processes"] == "1", row
+		    assert row["timer"] in ("none", "keepalive", "window-probe"), row
+		    assert row["next"] in ("none", "never-notices", "first-probe", "dead-unless-read"), row
+		    assert (row["next"] == "never-notices") <= (row["detection"] == "inf"), row
+		    for name in numbers:
+		        assert row[name] == "" or float(row[name]) >= 0, (name, row)
+		assert sum(row["peer"].startswith("[::ffff:127.0.0.1]:") for row in rows) == 2
+	END
+	hold 'import ctypes, signal, socket
+ctypes.CDLL(None).prctl(15, b"=1+1", 0, 0, 0)
+s = socket.create_server(("127.0.0.1", 0))
+print("ready", flush=True)
+signal.pause()'
+	in_its_netns list --csv -o program
+	[ "${lines[1]}" = '\x3d1+1'$'\r' ]
+	in_its_netns list --csv --summary program
+	[[ ${lines[1]} == '\x3d1+1,1,'* ]]
+	in_its_netns list -o program
+	[ "${lines[1]}" = "=1+1" ]
+	let_go
+}
+
+@test "a name of wide characters shifts no column, in whatever locale" {
+	hold 'import ctypes, os, signal, socket
+prctl = ctypes.CDLL(None).prctl
+prctl(15, "网络代理".encode(), 0, 0, 0)
+s = socket.create_server(("127.0.0.1", 0))
+if os.fork() == 0:
+    prctl(1, 9, 0, 0, 0)
+    prctl(15, b"plain", 0, 0, 0)
+    t = socket.create_server(("127.0.0.1", 0))
+    s.close()
+    print("ready", flush=True)
+signal.pause()'
+	for locale in C C.UTF-8; do
+		LC_ALL=$locale in_its_netns list -o program,state
+		# In columns of the terminal: LISTEN begins in one place.
+		[ "$(python3 -c '
+import sys, unicodedata
+for line in sys.stdin:
+    at = line.find("LISTEN")
+    if at > 0:
+        print(sum(1 + (unicodedata.east_asian_width(c) == "W") for c in line[:at]))' \
+			<<<"$output" | sort -u)" = 10 ]
+	done
+	let_go
+}
+
+@test "a peer that has closed is not one that is never noticed" {
+	hold 'import fcntl, signal, socket, struct
+with socket.socket() as s:
+    fcntl.ioctl(s, 0x8914, struct.pack("16sH14s", b"lo", 0x9, b""))
+l = socket.create_server(("127.0.0.1", 5432))
+kept = []
+for close in (False, True):
+    c = socket.create_connection(("127.0.0.1", 5432))
+    kept.append((c, l.accept()[0]))
+kept[1][0].shutdown(socket.SHUT_WR)
+kept[1][1].recv(1)
+print("ready", flush=True)
+signal.pause()'
+	in_its_netns list state=close-wait
+	[[ ${lines[1]} == *" off "*" peer has closed; the program has not" ]]
+	[ "${lines[-1]}" = "1 socket: 1 off (the peer has closed)" ]
+	in_its_netns list
+	[[ ${lines[-1]} == "5 sockets: 4 off (3 never notice a dead peer, the peer of 1 has closed), 1 listening" ]]
+	in_its_netns list --summary program --json
+	jq -e '.off == 4 and .peer_closed == 1' <<<"$output"
+	let_go
+}
+
+@test "an IPv6 address with all its digits shifts its own row alone" {
+	command -v ip >/dev/null || skip "no ip"
+	hold 'import signal, socket, subprocess
+subprocess.run("ip link set lo up; ip address add 2001:db8:1234:5678:9abc:def0:1234:5678/128 dev lo nodad", shell=True, check=True)
+kept = [socket.create_server(("127.0.0.1", 5432))]
+kept.append(socket.create_server(("2001:db8:1234:5678:9abc:def0:1234:5678", 5432), family=socket.AF_INET6))
+for address in ("127.0.0.1", "2001:db8:1234:5678:9abc:def0:1234:5678"):
+    kept.append(socket.create_connection((address, 5432)))
+print("ready", flush=True)
+signal.pause()'
+	in_its_netns list
+	[ "$status" -eq 0 ]
+	[ "$(awk 'length > 100' <<<"$output" | wc -l)" -eq 2 ]
+	[ -z "$(grep '^127' <<<"$output" | awk 'length > 80')" ]
+	[ "$(grep -cE '^127\.0\.0\.1:[0-9]+ +127\.0\.0\.1:5432 +python' <<<"$output")" -eq 1 ]
+	let_go
 }
 
 @test "--all-netns and --netns reach the sockets from outside" {
@@ -218,6 +377,20 @@ row_of() {
 	jq -es 'length == 14 and all(.netns.own | not)' <<<"$output"
 	run --separate-stderr "$TCPKEEP" list --netns no-such-netns
 	[ "$status" -eq 1 ]
+	run --separate-stderr "$TCPKEEP" list --netns 1
+	[[ $stderr == "tcpkeep: list: there is no network namespace '1' in "*"; for that of a process write /proc/1/ns/net" ]]
+	# Who names one looks into all, and a name that is none is no empty answer.
+	inode=$(stat -Lc %i "/proc/$HOLDER/ns/net")
+	run --separate-stderr "$TCPKEEP" list "netns=$inode"
+	[[ ${lines[0]} == NETNS* ]]
+	[[ ${lines[-1]} == "14 sockets: "* ]]
+	run --separate-stderr "$TCPKEEP" list netns=no-such-netns
+	[ "$status" -eq 1 ] && [ -z "$output" ]
+	[[ $stderr == "tcpkeep: list: netns: there is no network namespace 'no-such-netns' in "* ]]
+	run --separate-stderr "$TCPKEEP" list 'netns=no-such-n*'
+	[ "$output" = "0 sockets match" ]
+	run --separate-stderr "$TCPKEEP" list --netns "/proc/$HOLDER/ns/net" "netns=$inode"
+	[ "$status" -eq 2 ]
 }
 
 @test "each source; the one that knows no settings says unknown, and never guesses" {
@@ -234,6 +407,7 @@ row_of() {
 	[[ $output == *" ? "* ]]
 	list --source ss
 	[ "$status" -eq 2 ]
+	[ "$stderr" = "tcpkeep: list: --source: 'ss' is not one of: bpf, diag-fd, diag" ]
 }
 
 @test "a reader that goes away ends it quietly" {
@@ -408,6 +582,7 @@ signal.pause()'
 	jq -e '.now.events[0].event == "window-probe"' <<<"$output"
 	run --separate-stderr "$TCPKEEP" explain "$HOLDER:$(fd_of off)"
 	[[ $output == *"never"*"nobody asks, nothing is noticed"* ]]
+	[[ $output == *"last heard from"*" ago; no timer runs"* ]]
 	run --separate-stderr "$TCPKEEP" explain "$HOLDER:$(fd_of listener)"
 	[[ ${lines[0]} == *"a listener: what it accepts inherits this" ]]
 	run --separate-stderr "$TCPKEEP" explain "$HOLDER:$(fd_of own)" --svg "$BATS_TEST_TMPDIR/now.svg"
@@ -430,6 +605,7 @@ $HOLDER:$(fd_of udp)|1|$HOLDER:$(fd_of udp) is a UDP socket
 $HOLDER:$(fd_of unbound)|1|$HOLDER:$(fd_of unbound) is a TCP socket that is neither bound nor connected*
 4194304:3|1|there is no process 4194304
 1:x|2|'1:x' is no socket; write PID:FD*
+49|2|'49' is no setting; a socket is PID:FD, as tcpkeep list -o pid,fd shows them
 END
 	run "$TCPKEEP" explain "$HOLDER:3" time=60
 	[ "$status" -eq 2 ]

@@ -55,7 +55,7 @@ setup_file() {
 }
 
 # Members of list that only their own column prints.
-ONLY_BY_NAME='["fd", "pid", "program"]'
+ONLY_BY_NAME='["fd", "pid", "program", "processes", "timer_in_s", "probes_out", "retransmits", "next_in_s"]'
 
 # told COMMAND: what a shell command prints in a network with a listener and connections, in which
 # $HOLDER:$FD is one of them. It has to succeed: what follows in a pipe would not notice.

@@ -3,6 +3,14 @@
  * A set that changes under the walk: processes that open, close, fork, pass on and exit, thousands
  * of sockets a second, with some in the midst that stay. Those must be told completely, rightly and
  * with their owners each time; of the others, nobody may be named who never held one.
+ *
+ * sock_diag alone cannot promise "completely": when its answer is full in the midst of a bucket of
+ * the kernel's hash table, it goes on from the same place in the bucket, by number
+ * (inet_diag_dump_icsk()). Another socket that leaves the bucket in between makes it pass over one,
+ * one that enters it makes it tell one twice; nothing in the answer says so. In a table of the
+ * usual size that was once in some 10,000 walks here; told "crowded", the test makes one of 16
+ * buckets, in which it is each walk, and in which BPF (Linux 6.17) still has to tell each socket
+ * once.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +24,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -36,6 +45,7 @@
 #define CHURN_S   5    /* TCP_KEEPIDLE of all that comes and goes */
 #define STEADY_S  100  /* of the first that stays; each has another */
 #define BATCH     16
+#define BUCKETS   "16" /* of a crowded table */
 #define PROGRAM_S "steady"
 #define PROGRAM_C "churner"
 
@@ -55,6 +65,8 @@ static struct shared {
 	int pids[2]; /* who holds them: two processes, by the same numbers */
 	_Atomic uint64_t made;
 } * shared;
+
+static bool crowded;
 
 static pid_t started[CHURNERS + 1];
 static size_t n_started;
@@ -242,6 +254,19 @@ static void start(const char *name, int kind)
 	close(ready[0]);
 }
 
+/* A namespace whose connections are in a small hash table of its own: it is made from one that says
+ * so. 0, or -1 where there is no such thing (before Linux 6.1). */
+static int enter_crowded(void)
+{
+	static const char sysctl[] = "/proc/sys/net/ipv4/tcp_child_ehash_entries";
+	_cleanup_close_ int fd = open(sysctl, O_WRONLY | O_CLOEXEC), netns = -1;
+
+	if (fd < 0 || write(fd, BUCKETS, sizeof(BUCKETS) - 1) < 0)
+		return -1;
+	netns = lab_netns_new(NULL);
+	return netns < 0 ? -1 : setns(netns, CLONE_NEWNET);
+}
+
 static int start_all(void **state)
 {
 	struct tcpkeep_error error = {0};
@@ -253,6 +278,8 @@ static int start_all(void **state)
 		print_error("# %s\n", error.message);
 		return -1;
 	}
+	if (crowded && enter_crowded() < 0)
+		crowded = false;
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 		      0);
 	assert_true(shared != MAP_FAILED);
@@ -279,8 +306,8 @@ static int end_started(void **state)
 
 struct look {
 	enum snapshot_source source;
-	unsigned seen[ENDS];
-	size_t churned, owned;
+	unsigned seen[ENDS], missed[ENDS]; /* missed: in how many walks, one after the other */
+	size_t churned, owned, odd;        /* odd: walks in which one was not told, or told twice */
 };
 
 static struct end *find_end(uint64_t cookie)
@@ -338,6 +365,30 @@ static int take(const struct snapshot_row *row, void *userdata)
 	return 0;
 }
 
+static void fail_end(size_t i, unsigned times)
+{
+	fail_msg("port %u to %u is told %u times", shared->ends[i].local_port,
+		 shared->ends[i].peer_port, times);
+}
+
+/* BPF: each once. sock_diag: what is passed over is so by chance, and not the next time. */
+static void judge_walk(struct look *look)
+{
+	bool odd = false;
+
+	for (size_t i = 0; i < ENDS; i++) {
+		look->missed[i] = look->seen[i] == 0 ? look->missed[i] + 1 : 0;
+		odd |= look->seen[i] != 1;
+		if (look->seen[i] == 1)
+			continue;
+		if (look->source == SNAPSHOT_BPF || look->missed[i] > 1 || look->seen[i] > 2)
+			fail_end(i, look->seen[i]);
+		print_message("# port %u is told %u times\n", shared->ends[i].local_port,
+			      look->seen[i]);
+	}
+	look->odd += odd;
+}
+
 static void look_once(enum snapshot_source source, struct look *look)
 {
 	const struct snapshot_options options = {
@@ -348,10 +399,7 @@ static void look_once(enum snapshot_source source, struct look *look)
 	memset(look->seen, 0, sizeof(look->seen));
 	if (snapshot_run(&options, take, look, &report, &error) < 0)
 		fail_msg("%s", error.message);
-	for (size_t i = 0; i < ENDS; i++)
-		if (look->seen[i] != 1)
-			fail_msg("port %u to %u is told %u times", shared->ends[i].local_port,
-				 shared->ends[i].peer_port, look->seen[i]);
+	judge_walk(look);
 }
 
 static void look_for_a_round(enum snapshot_source source)
@@ -370,6 +418,8 @@ static void look_for_a_round(enum snapshot_source source)
 		      rounds, (unsigned long long)(now_ms() - begin),
 		      (unsigned long long)(atomic_load(&shared->made) - made), look.churned,
 		      look.owned);
+	/* Some 500 times as often as was seen. */
+	assert_true(look.odd <= 1 + rounds / 20);
 	assert_true(look.churned > 0);
 	/* procfs is read before the sockets: what lives for milliseconds has rarely an owner by
 	 * then. */
@@ -397,6 +447,33 @@ static void bpf_tells_what_stays(void **state)
 {
 	(void)state;
 	if (!has_source(SNAPSHOT_BPF))
+		skip();
+	look_for_a_round(SNAPSHOT_BPF);
+}
+
+/* bpf_iter_tcp_resume() by cookies: 6.17; before that by number, like sock_diag. */
+static bool resumes_by_cookie(void)
+{
+	struct utsname name;
+	unsigned major = 0, minor = 0;
+
+	assert_int_equal(uname(&name), 0);
+	assert_int_equal(sscanf(name.release, "%u.%u", &major, &minor), 2);
+	return major > 6 || (major == 6 && minor >= 17);
+}
+
+static void bpf_tells_each_once_in_a_crowded_table(void **state)
+{
+	(void)state;
+	if (crowded) {
+		_cleanup_fclose_ FILE *file = fopen("/proc/sys/net/ipv4/tcp_ehash_entries", "re");
+		char line[32] = "";
+
+		assert_non_null(file);
+		assert_non_null(fgets(line, sizeof(line), file));
+		assert_string_equal(line, BUCKETS "\n");
+	}
+	if (!crowded || !resumes_by_cookie() || !has_source(SNAPSHOT_BPF))
 		skip();
 	look_for_a_round(SNAPSHOT_BPF);
 }
@@ -436,10 +513,10 @@ static int run_list(int out, const char *source, const char *option, const char 
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
-/* Each socket that stays is in it once. */
-static void check_cookies(FILE *file)
+/* Each socket that stays is in it once; sock_diag may be wrong about one. */
+static void check_cookies(FILE *file, bool exact)
 {
-	unsigned seen[ENDS] = {0};
+	unsigned seen[ENDS] = {0}, odd = 0;
 	char line[256];
 
 	while (fgets(line, sizeof(line), file)) {
@@ -450,7 +527,8 @@ static void check_cookies(FILE *file)
 			seen[end - shared->ends]++;
 	}
 	for (size_t i = 0; i < ENDS; i++)
-		assert_int_equal(seen[i], 1);
+		odd += seen[i] != 1;
+	assert_true(odd <= (exact ? 0 : 1));
 }
 
 static void the_command_never_fails(void **state)
@@ -470,12 +548,15 @@ static void the_command_never_fails(void **state)
 					 0);
 		assert_int_equal(run_list(fileno(file), sources[i], "--csv", "-ocookie,owner"), 0);
 		rewind(file);
-		check_cookies(file);
+		check_cookies(file, i == 0);
 	}
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	const struct CMUnitTest crowded_tests[] = {
+		cmocka_unit_test(bpf_tells_each_once_in_a_crowded_table),
+	};
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bpf_tells_what_stays),
 		cmocka_unit_test(diag_fd_tells_what_stays),
@@ -484,5 +565,9 @@ int main(void)
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
+	crowded = argc > 1 && strcmp(argv[1], "crowded") == 0;
+	if (crowded)
+		return cmocka_run_group_tests_name("list-churn-crowded", crowded_tests, start_all,
+						   end_started);
 	return cmocka_run_group_tests_name("list-churn", tests, start_all, end_started);
 }

@@ -52,6 +52,16 @@ int __wrap_bpf_load_light(const struct bpf_config *config, struct bpf_programs *
 	return __real_bpf_load_light(config, ret);
 }
 
+int __real_bpf_load_full(const struct bpf_config *config, struct bpf_programs *ret);
+int __wrap_bpf_load_full(const struct bpf_config *config, struct bpf_programs *ret);
+
+static int full_result; /* 0: as it comes */
+
+int __wrap_bpf_load_full(const struct bpf_config *config, struct bpf_programs *ret)
+{
+	return full_result ? full_result : __real_bpf_load_full(config, ret);
+}
+
 /* --------------------------------------------------------------------------------- the sockets */
 
 static int fds[SOCKETS]; /* pairs, then their listener */
@@ -450,6 +460,32 @@ static void threads_without_a_leader_are_the_process(void **state)
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
+/* The verifier's -EACCES is no lack of privilege: an advice to get more would lead nowhere. (Who
+ * lacks it is told so: tests/net/list-places.bats.) */
+static void the_verifiers_no_is_not_taken_for_a_lack_of_privilege(void **state)
+{
+	static const int refusals[] = {-EACCES, -EPERM};
+	struct tcpkeep_error error = {0};
+	struct source_bpf *source = NULL;
+	int r;
+
+	(void)state;
+	r = source_bpf_open(NULL, false, HZ, &source, &error);
+	if (r == -EPERM)
+		skip();
+	source_bpf_close(&source);
+	for (size_t i = 0; i < ARRAY_SIZE(refusals); i++) {
+		refuse_light = true;
+		full_result = refusals[i];
+		r = source_bpf_open(NULL, false, HZ, &source, &error);
+		refuse_light = false;
+		full_result = 0;
+		assert_int_equal(r, -EOPNOTSUPP);
+		assert_non_null(strstr(error.message, "not for lack of a capability"));
+		assert_null(strstr(error.message, "CAP_BPF"));
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -458,6 +494,7 @@ int main(void)
 		cmocka_unit_test(as_many_selectors_as_there_can_be),
 		cmocka_unit_test(one_more_is_refused),
 		cmocka_unit_test(what_is_too_long_is_the_longest),
+		cmocka_unit_test(the_verifiers_no_is_not_taken_for_a_lack_of_privilege),
 		cmocka_unit_test(descriptors_of_a_thread_are_not_the_processes),
 		cmocka_unit_test(threads_without_a_leader_are_the_process),
 	};

@@ -114,8 +114,8 @@ static void bad_names_get_words(void **state)
 		    "there is no network namespace 'berlim' in /run/netns; did you mean 'berlin'?");
 	assert_open(
 		"1234567", -ENOENT,
-		"there is no network namespace '1234567' in /run/netns; for that of a process write --pid "
-		"1234567");
+		"there is no network namespace '1234567' in /run/netns; for that of a process write "
+		"/proc/1234567/ns/net");
 	assert_open(
 		"\033[31mx", -ENOENT,
 		"there is no network namespace '\\x1b[31mx' in /run/netns; 'tcpkeep sysctl --all-netns' "

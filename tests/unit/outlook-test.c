@@ -149,6 +149,8 @@ static void a_window_is_the_models(void **state)
 	outlook_of(&row, &s, &kernel, &outlook);
 	assert_int_equal(outlook.kind, OUTLOOK_WINDOW);
 	assert_true(outlook.in_us == TCPKEEP_NEVER);
+	situation.settings = s;
+	assert_near(outlook.if_gone_us, model(&situation, true), 100000);
 	/* Two are out: 600 ms lie behind, the third timeout of 800 ms runs. */
 	row.probes_out = 2;
 	row.timer_ms = 800;
@@ -170,7 +172,10 @@ static void words(void **state)
 		{{OUTLOOK_FIRST_PROBE, 43900000}, "first probe in 43 s"},
 		{{OUTLOOK_DEAD_UNLESS, 12000000}, "dead in 12 s unless answered"},
 		{{OUTLOOK_NEVER, 0}, "never notices"},
-		{{OUTLOOK_WINDOW, TCPKEEP_NEVER}, "waits for the reader"},
+		{{OUTLOOK_WINDOW, TCPKEEP_NEVER, 900900000},
+		 "peer reads nothing; dead in 15m if gone"},
+		{{OUTLOOK_WINDOW, 900900000, 900900000}, "dead in 15m unless read"},
+		{{OUTLOOK_PEER_CLOSED, 0}, "peer has closed; the program has not"},
 		{{OUTLOOK_GOES_AWAY, TCPKEEP_NEVER}, "goes away"},
 		{{OUTLOOK_RETRANSMITS, 924600000}, "dead in 15m 24s unless acked"},
 		{{OUTLOOK_FIRST_PROBE, 7199000000}, "first probe in 1h 59m"},
@@ -183,8 +188,28 @@ static void words(void **state)
 		char text[OUTLOOK_TEXT_MAX];
 
 		*outlook_put(&cases[i].outlook, text) = '\0';
+		assert_true(strlen(text) < sizeof(text));
 		assert_string_equal(text, cases[i].words);
 	}
+}
+
+/* CLOSE-WAIT: keepalive off hides nothing there, as the peer has said that it goes. */
+static void a_peer_that_has_closed_is_no_dead_peer(void **state)
+{
+	struct tcpkeep_settings off = {.fields = TCPKEEP_ON}, s = on(60, 10, 6, 0);
+	struct socket_row row = row_with(ROW_TIMER_NONE, 0, 0);
+	struct outlook outlook;
+
+	(void)state;
+	row.state = TCP_CLOSE_WAIT;
+	outlook_of(&row, &off, &kernel, &outlook);
+	assert_int_equal(outlook.kind, OUTLOOK_PEER_CLOSED);
+	assert_string_equal(outlook_name(outlook.kind), "peer-closed");
+	/* Probes find out whether it is still there to be closed to. */
+	row = row_with(ROW_TIMER_KEEPALIVE, 5000, 55000);
+	row.state = TCP_CLOSE_WAIT;
+	outlook_of(&row, &s, &kernel, &outlook);
+	assert_int_equal(outlook.kind, OUTLOOK_FIRST_PROBE);
 }
 
 static void what_is_not_known_is_not_guessed(void **state)
@@ -237,6 +262,7 @@ int main(void)
 		cmocka_unit_test(a_long_user_timeout_takes_no_longer),
 		cmocka_unit_test(a_window_is_the_models),
 		cmocka_unit_test(words),
+		cmocka_unit_test(a_peer_that_has_closed_is_no_dead_peer),
 		cmocka_unit_test(what_is_not_known_is_not_guessed),
 		cmocka_unit_test(detections_are_cached_by_all_that_they_depend_on),
 	};

@@ -5,8 +5,10 @@
 
 #include "base/macro.h"
 #include "output/json.h"
+#include "output/rows.h"
 #include "output/span.h"
 #include "output/svg.h"
+#include "output/width.h"
 #include "unit.h"
 
 static void json_nests_and_separates(void **state)
@@ -106,6 +108,67 @@ static void spans_read_like_speech(void **state)
 	}
 }
 
+/* A table of two columns with these cells in its first, as text. */
+static char *table_of(const char *const *cells, size_t n, unsigned widest)
+{
+	const struct rows_column columns[] = {{"A", false, widest}, {"B", true, 0}};
+	char *text = NULL;
+	struct rows *rows;
+	size_t len;
+	FILE *file = open_memstream(&text, &len);
+
+	assert_int_equal(rows_open(file, columns, ARRAY_SIZE(columns), NULL, &rows), 0);
+	for (size_t i = 0; i < n; i++) {
+		rows_cell(rows, cells[i], strlen(cells[i]), NULL);
+		rows_cell(rows, "1", 1, NULL);
+	}
+	rows_close(rows);
+	fclose(file);
+	return text;
+}
+
+/* In any locale: the tests run in C, and what is written is UTF-8 all the same. */
+static void what_is_wide_takes_two_columns(void **state)
+{
+	static const char *const cells[] = {"abcdef", "\xe7\xb6\xb2\xe8\xb7\xaf", "e\xcc\x81",
+					    "\xc3\xa9", "\xff"};
+	char *text = table_of(cells, ARRAY_SIZE(cells), 0);
+
+	(void)state;
+	assert_string_equal(text, "A       B\n"
+				  "abcdef  1\n"
+				  "\xe7\xb6\xb2\xe8\xb7\xaf    1\n"
+				  "e\xcc\x81       1\n"
+				  "\xc3\xa9       1\n"
+				  "\xff       1\n");
+	free(text);
+	assert_int_equal(text_width("\xe7\xb6", 2), 2); /* cut off: two bytes that are none */
+	assert_int_equal(text_width("\xf0\x9f\x90\x98", 4), 2);
+	assert_int_equal(text_width("", 0), 0);
+}
+
+static void a_long_cell_shifts_its_own_row_alone(void **state)
+{
+	static const char *const cells[] = {"abc", "0123456789", "abcd"};
+	char *text = table_of(cells, ARRAY_SIZE(cells), 8);
+
+	(void)state;
+	assert_string_equal(text, "A     B\n"
+				  "abc   1\n"
+				  "0123456789  1\n"
+				  "abcd  1\n");
+	free(text);
+}
+
+static void no_rows_no_headings(void **state)
+{
+	char *text = table_of(NULL, 0, 0);
+
+	(void)state;
+	assert_string_equal(text, "");
+	free(text);
+}
+
 static void svg_text_is_escaped(void **state)
 {
 	char *text = NULL;
@@ -129,6 +192,9 @@ int main(void)
 		cmocka_unit_test(json_is_valid_whatever_the_bytes),
 		cmocka_unit_test(json_seconds_are_decimal),
 		cmocka_unit_test(spans_read_like_speech),
+		cmocka_unit_test(what_is_wide_takes_two_columns),
+		cmocka_unit_test(a_long_cell_shifts_its_own_row_alone),
+		cmocka_unit_test(no_rows_no_headings),
 		cmocka_unit_test(svg_text_is_escaped),
 	};
 

@@ -52,6 +52,17 @@ static void times(void **state)
 	CHECK(put_duration(at_, 7200), "2h");
 	CHECK(put_duration(at_, 86400 + 5), "1d5s");
 	CHECK(put_duration(at_, 90000 + 120), "1d1h2m");
+	CHECK(put_span(at_, 0, 4), "0 s");
+	CHECK(put_span(at_, 123, 1), "12.3 s");
+	CHECK(put_span(at_, 430, 2), "43 s");
+	CHECK(put_span(at_, 599, 2), "59.9 s");
+	CHECK(put_span(at_, 609, 2), "1m");
+	CHECK(put_span(at_, 78750, 4), "2h 11m 15s");
+	CHECK(put_span(at_, 78750, 2), "2h 11m");
+	CHECK(put_span(at_, 72050, 2), "2h");
+	CHECK(put_span(at_, 864000, 4), "1d");
+	CHECK(put_span(at_, 900001200, 3), "1041d 16h 2m");
+	CHECK(put_span(at_, UINT64_MAX, 4), "21350398233460d 3h 6m 1s");
 }
 
 static void addresses_are_those_of_inet_ntop(void **state)

@@ -501,6 +501,34 @@ static void a_unit_is_the_innermost_or_a_slice_around(void **state)
 	}
 }
 
+/* What decides whether a namespace is looked into at all. */
+static void a_netns_is_taken_or_not_before_its_sockets(void **state)
+{
+	static const struct {
+		const char *words[2];
+		bool blue, nameless;
+	} cases[] = {
+		{{"peer=:1"}, true, true},
+		{{"netns=blue"}, true, false},
+		{{"netns!=blue"}, false, true},
+		{{"netns=red"}, false, false},
+		{{"netns=b*", "netns!=blue"}, false, false},
+		{{"netns=blue,8", "pid=1"}, true, true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct selector selector = {0};
+
+		for (size_t j = 0; j < 2 && cases[i].words[j]; j++)
+			assert_int_equal(selector_parse_word(&selector, cases[i].words[j],
+							     strlen(cases[i].words[j]), NULL),
+					 0);
+		assert_int_equal(selector_takes_netns(&selector, "blue", 7), cases[i].blue);
+		assert_int_equal(selector_takes_netns(&selector, NULL, 8), cases[i].nameless);
+	}
+}
+
 static void a_netns_goes_by_name_inode_or_path(void **state)
 {
 	struct selector_owner owner = {.netns_name = "blue", .netns_inode = 4026532008};
@@ -581,6 +609,7 @@ int main(void)
 		cmocka_unit_test(who_cannot_be_seen_is_unknown),
 		cmocka_unit_test(a_cgroup_matches_with_all_beneath_it),
 		cmocka_unit_test(a_unit_is_the_innermost_or_a_slice_around),
+		cmocka_unit_test(a_netns_is_taken_or_not_before_its_sockets),
 		cmocka_unit_test(a_netns_goes_by_name_inode_or_path),
 		cmocka_unit_test(all_selectors_must_hold_and_one_of_their_values),
 	};
