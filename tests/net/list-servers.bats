@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 # tcpkeep list over real servers and their clients, in a private network: held against ss, procfs
 # and getsockopt(), row by row. TCPKEEP is the program, SOCKOPTS reads options past all code of
-# ours, clients/room has made the namespaces.
+# ours, helpers/room has made the namespaces.
 
 # shellcheck disable=SC2034,SC2086 # the loaded files use them; ports are numbers
 bats_require_minimum_version 1.5.0
 
-load clients/stage
+load ../helpers/stage
+load ../helpers/servers
 load clients/programs
 
 # More processes that share a listener than anybody would keep on a stack.
