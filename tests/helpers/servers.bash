@@ -51,3 +51,9 @@ serve_haproxy() {
 		"server silent 127.0.0.1:$BEHIND_HAPROXY" >"$STAGE/haproxy.conf"
 	exec "${RUN[@]}" haproxy -db -f "$STAGE/haproxy.conf"
 }
+
+# Sets SSH to the options with which ssh asks nobody and reads no configuration of the user's.
+ssh_options() {
+	SSH=(-F none -i "$STAGE/ssh-key" -o StrictHostKeyChecking=no -o IdentitiesOnly=yes
+		-o UserKnownHostsFile=/dev/null)
+}

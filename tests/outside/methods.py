@@ -20,7 +20,7 @@ def offered():
     script = subprocess.run([TCPKEEP, "--completion", "bash"], capture_output=True, text=True, check=True).stdout
     for words in re.findall(r'compgen -W "([^"]*)"', script):
         if "preload" in words.split():
-            return [word for word in words.split() if word != "auto"]
+            return words.split()
     return ["preload"]
 
 
@@ -34,9 +34,9 @@ def why_not(method):
     return done.stderr.strip() or f"exit status {done.returncode}"
 
 
-def available():
-    """(the methods that work here, {method: why not})."""
-    lacking = {method: why_not(method) for method in offered()}
+def available(auto=True):
+    """(the methods that work here, {method: why not}); auto is one that chooses among the others."""
+    lacking = {method: why_not(method) for method in offered() if auto or method != "auto"}
     return [m for m in lacking if lacking[m] is None], {m: why for m, why in lacking.items() if why}
 
 

@@ -99,7 +99,7 @@ def main():
         tap.skip(sys.argv[1], lack)
         return tap.end()
     runner = Runner(suite)
-    able, unable = methods.available()
+    able, unable = methods.available(auto=False)
     for method, why in unable.items():
         tap.skip(method, why)
     units = suite.units()

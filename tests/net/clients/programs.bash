@@ -90,10 +90,9 @@ start_curl() {
 }
 
 start_ssh() {
-	local config=(-F none -i "$STAGE/ssh-key" -o StrictHostKeyChecking=no -o IdentitiesOnly=yes
-		-o UserKnownHostsFile=/dev/null -p "$SSHD")
+	ssh_options
 	start ssh ssh "Entering interactive session" after sshd "${RUN[@]}" \
-		ssh -v -N "${config[@]}" "$(id -nu 65534)@127.0.0.1"
+		ssh -v -N "${SSH[@]}" -p "$SSHD" "$(id -nu 65534)@127.0.0.1"
 }
 
 start_interpreters() {
