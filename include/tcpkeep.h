@@ -140,7 +140,7 @@ enum tcpkeep_warning {
 	TCPKEEP_WARN_TIME_NEVER = 1 << 4,  /* time<=0 from the sysctl: never, or at once */
 	TCPKEEP_WARN_USER_TIMEOUT_HUGE = 1 << 5, /* over a day: milliseconds meant? */
 	TCPKEEP_WARN_USER_TIMEOUT_OFF = 1 << 6,  /* keepalive off: nothing for an idle socket */
-	TCPKEEP_WARN_CHATTY = 1 << 7,            /* time below 10 s: over 360 probes an hour */
+	TCPKEEP_WARN_CHATTY = 1 << 7,            /* a probe period below 10 s: over 360 an hour */
 	TCPKEEP_WARN_INTVL_OVER_TIME = 1 << 8, /* intvl > time: probes come each intvl, not time */
 };
 

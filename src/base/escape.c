@@ -41,6 +41,15 @@ size_t utf8_decode(const char *s, size_t len, uint32_t *ret)
 	return n;
 }
 
+/* Nothing to see, and yet it changes what is seen around it: controls, what ends a line or
+ * turns it around (Unicode's Bidi_Control), and what takes no place at all. */
+static bool is_deceptive(uint32_t code)
+{
+	return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x00ad || code == 0x061c ||
+	       (code >= 0x200b && code <= 0x200f) || (code >= 0x2028 && code <= 0x202e) ||
+	       (code >= 0x2060 && code <= 0x206f) || code == 0xfeff;
+}
+
 char *escape_text(const char *text, size_t len, char *buf, size_t size)
 {
 	size_t out = 0, fits = 0;
@@ -51,8 +60,8 @@ char *escape_text(const char *text, size_t len, char *buf, size_t size)
 		uint32_t code;
 		size_t n = utf8_decode(text + at, len - at, &code);
 
-		if (n == 0 || code < 0x20 || (code >= 0x7f && code < 0xa0)) {
-			/* A C1 control is shown byte by byte, like what is no character. */
+		if (n == 0 || is_deceptive(code)) {
+			/* Byte by byte, like what is no character. */
 			piece_len = (size_t)snprintf(piece, sizeof(piece), "\\x%02x",
 						     (unsigned char)text[at]);
 			n = 1;

@@ -12,8 +12,9 @@
 size_t utf8_decode(const char *s, size_t len, uint32_t *ret);
 
 /*
- * Copies text for a terminal: control characters (C0, DEL, C1) and bytes that are not UTF-8 as
- * \xNN, a backslash as \\. What does not fit ends in "...". size >= 8. Returns buf.
+ * Copies text for a terminal: control characters (C0, DEL, C1, and those of Unicode that turn the
+ * line around or cannot be seen) and bytes that are not UTF-8 as \xNN, a backslash as \\. What does
+ * not fit ends in "...". size >= 8. Returns buf.
  */
 char *escape_text(const char *text, size_t len, char *buf, size_t size);
 

@@ -2,11 +2,20 @@
 #include "nearest.h"
 
 #include <limits.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "macro.h"
 
 #define WORD_MAX 32
+
+/* LIST means list: what is compared here are keys and commands, in ASCII. */
+static bool is_same(char a, char b)
+{
+	unsigned char folded = (unsigned char)(a | 0x20);
+
+	return a == b || (folded >= 'a' && folded <= 'z' && folded == (unsigned char)(b | 0x20));
+}
 
 unsigned edit_distance(const char *a, size_t a_len, const char *b, size_t b_len)
 {
@@ -22,11 +31,12 @@ unsigned edit_distance(const char *a, size_t a_len, const char *b, size_t b_len)
 
 		row[0] = (unsigned)i;
 		for (size_t j = 1; j <= b_len; j++) {
-			unsigned best = above[j - 1] + (a[i - 1] != b[j - 1]);
+			unsigned best = above[j - 1] + !is_same(a[i - 1], b[j - 1]);
 
 			best = MIN(best, above[j] + 1);
 			best = MIN(best, row[j - 1] + 1);
-			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+			if (i > 1 && j > 1 && is_same(a[i - 1], b[j - 2]) &&
+			    is_same(a[i - 2], b[j - 1]))
 				best = MIN(best, before[j - 2] + 1);
 			row[j] = best;
 		}

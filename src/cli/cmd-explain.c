@@ -18,8 +18,8 @@ struct args {
 };
 
 static const struct option options[] = {
-	{"svg", "FILE", "write a picture of the timeline instead", OPTION_TEXT,
-	 offsetof(struct args, svg), COMPLETES_FILES},
+	{"svg", "FILE", "write a picture of the timeline instead; - is standard output",
+	 OPTION_TEXT, offsetof(struct args, svg), COMPLETES_FILES},
 };
 
 /* ------------------------------------------------------------------------------------ text */

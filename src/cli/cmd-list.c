@@ -253,10 +253,9 @@ static int end(struct list *list)
 	list_progress_clear(&list->progress);
 	if (list->sort)
 		r = list_sort_run(list->sort, write_row, list);
-	if (list->summary && list->json)
-		list_summary_json(list->summary);
-	else if (list->summary)
-		r = list_summary_print(list->summary, separator);
+	if (list->summary)
+		r = list->json ? list_summary_json(list->summary)
+			       : list_summary_print(list->summary, separator);
 	rows_close(list->rows);
 	list->rows = NULL;
 	if (r == 0 && !list->json && !separator)
@@ -270,6 +269,28 @@ static void clear(struct list *list)
 	list_sort_free(&list->sort);
 	list_summary_free(&list->summary);
 	users_free(&list->view.users);
+}
+
+static const char *remedy(int r)
+{
+	switch (r) {
+	case -EMFILE:
+		return "; raise the limit: ulimit -n";
+	case -ENFILE:
+		return "; raise the machine's: sysctl fs.file-max";
+	}
+	return "";
+}
+
+/* What root, too, cannot see without more descriptors or memory. */
+static void say_starved(const struct snapshot_report *report)
+{
+	const size_t n = report->settings_starved;
+
+	if (n > 0)
+		say_warning("list: %zu %s unknown: %s%s", n,
+			    n == 1 ? "socket's settings are" : "sockets' settings are",
+			    strerror(report->starved_of), remedy(-report->starved_of));
 }
 
 /* One line of what was not to be seen, and what would show it. */
@@ -286,16 +307,20 @@ static void say_missing(const struct snapshot_report *report)
 		 "sockets' settings may not be read"},
 		{report->netns_hidden, "network namespace may not be entered",
 		 "network namespaces may not be entered"},
+		{report->netns_processes_hidden,
+		 "process hides its network namespace, which may be missing here",
+		 "processes hide their network namespaces, which may be missing here"},
 	};
-	char line[768];
+	char line[1024];
 	int n = snprintf(line, sizeof(line), "%s", report->missing);
 
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
-		if (parts[i].n > 0)
+		if (parts[i].n > 0 && n < (int)sizeof(line))
 			n += snprintf(line + n, sizeof(line) - (size_t)n, "%s%zu %s", n ? "; " : "",
 				      parts[i].n, parts[i].n == 1 ? parts[i].one : parts[i].many);
 	if (n > 0)
 		say_warning("list: %s%s", line, geteuid() == 0 ? "" : "; root sees all");
+	say_starved(report);
 }
 
 static int exit_status(int r)
@@ -337,7 +362,7 @@ static int walk(struct list *list, enum snapshot_source source, int netns)
 		return EXIT_FAILED;
 	}
 	if (r < 0) {
-		say_error("list: %s", *error.message ? error.message : strerror(-r));
+		say_error("list: %s%s", *error.message ? error.message : strerror(-r), remedy(r));
 		return exit_status(r);
 	}
 	fflush(stdout);
@@ -424,13 +449,12 @@ const struct command command_list = {
 		"the peer stays silent, and who holds them. A \"!\" marks what never notices a dead peer.\n"
 		"Selectors choose; all must hold, several values by comma, != negates:\n"
 		"  pid= program= user= unit= cgroup= local= peer= state= netns= keepalive=on|off\n"
-		"  direction=in|out 'silent>10m' (quoted)     addresses are ADDR[/LEN][:PORT] or :PORT",
-	.examples =
-		"  tcpkeep list                                     those of this network namespace\n"
-		"  tcpkeep list keepalive=off state=established     what never notices a dead peer\n"
-		"  tcpkeep list program=postgres --sort -silence -o +silence\n"
-		"  tcpkeep list --all-netns --summary program\n"
-		"  tcpkeep list peer=10.0.0.0/8:5432 --json | jq .detection.idle_s",
+		"  direction=in|out 'silent>10m' (quoted); addresses: ADDR[/LEN][:PORT], :PORT",
+	.examples = "  tcpkeep list                                     of this network namespace\n"
+		    "  tcpkeep list keepalive=off state=established     never notice a dead peer\n"
+		    "  tcpkeep list program=postgres --sort -silence -o +silence\n"
+		    "  tcpkeep list --all-netns --summary program\n"
+		    "  tcpkeep list peer=10.0.0.0/8:5432 --json | jq .detection.idle_s",
 	.options = options,
 	.n_options = ARRAY_SIZE(options),
 	.args_size = sizeof(struct args),

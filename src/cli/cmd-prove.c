@@ -139,7 +139,7 @@ static int run(const struct invocation *invocation)
 
 const struct command command_prove = {
 	.name = "prove",
-	.summary = "prove it on this kernel: a connection lost and kept, a dead peer noticed",
+	.summary = "prove it on this kernel: a connection kept, a dead peer noticed",
 	.synopsis = "[SETTINGS...] [--enforce] [--json] [-- COMMAND...]",
 	.about =
 		"Makes private networks that nothing else sees: a client, a router, a server. Behind a NAT that\n"

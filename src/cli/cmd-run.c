@@ -401,7 +401,7 @@ const struct command command_run = {
 		"no user-timeout is set unless you give one. The program is reached by a preloaded library:\n"
 		"static, Go and setuid programs are out of its reach and are refused (exit 4).",
 	.examples =
-		"  tcpkeep run -- psql -h db                       keepalive after a minute of silence\n"
+		"  tcpkeep run -- psql -h db                       after a minute of silence\n"
 		"  tcpkeep run time=30 intvl=5 -- ssh host         shorter\n"
 		"  tcpkeep run --enforce --report -- java -jar x   whatever it sets itself; count\n"
 		"  tcpkeep run off --enforce -- ./chatty           never",

@@ -275,12 +275,11 @@ const struct command command_sysctl = {
 		"they deviate from the kernel's defaults; with settings, sets them. Each value is read back,\n"
 		"and when one of them fails the others are put back. Each network namespace (container)\n"
 		"has its own three. They rule only sockets that ask for keepalive.",
-	.examples =
-		"  tcpkeep sysctl                                       show them\n"
-		"  tcpkeep sysctl time=10m intvl=30 probes=5 --dry-run  what would change\n"
-		"  tcpkeep sysctl time=10m intvl=30 probes=5 --persist  now and at every boot\n"
-		"  tcpkeep sysctl --pid 4711                            in that process's container\n"
-		"  tcpkeep sysctl --all-netns                           everywhere",
+	.examples = "  tcpkeep sysctl                                       show them\n"
+		    "  tcpkeep sysctl time=10m intvl=30 probes=5 --dry-run  what would change\n"
+		    "  tcpkeep sysctl time=10m intvl=30 probes=5 --persist  now and at every boot\n"
+		    "  tcpkeep sysctl --pid 4711                            in its container\n"
+		    "  tcpkeep sysctl --all-netns                           everywhere",
 	.options = options,
 	.n_options = sizeof(options) / sizeof(options[0]),
 	.args_size = sizeof(struct sysctl_args),

@@ -56,9 +56,11 @@ static int fail_errno(int pid, int r)
 	return EXIT_LACKING;
 }
 
-/* Is there such a descriptor, and is it a socket? */
-static int check_descriptor(int pid, int fd)
+/* Is there such a descriptor, and is it a socket? Then its inode. */
+static int check_descriptor(int pid, int fd, int64_t *ret_inode)
 {
+	static const char prefix[] = "socket:[";
+	const size_t skip = sizeof(prefix) - 1;
 	char path[64], target[256], shown[TARGET_SHOWN];
 	struct process process;
 	ssize_t n;
@@ -77,7 +79,8 @@ static int check_descriptor(int pid, int fd)
 	}
 	if (n < 0)
 		return fail_errno(pid, -errno);
-	if ((size_t)n > strlen("socket:[") && memcmp(target, "socket:[", strlen("socket:[")) == 0)
+	if ((size_t)n > skip + 1 && memcmp(target, prefix, skip) == 0 &&
+	    number_parse(target + skip, (size_t)n - skip - 1, 1, INT64_MAX, ret_inode) == 0)
 		return EXIT_DONE;
 	say_error("explain: %d:%d is no socket: %s", pid, fd,
 		  escape_text(target, (size_t)n, shown, sizeof(shown)));
@@ -132,14 +135,23 @@ static int fail_not_found(int pid, int fd, const struct snapshot_report *report)
 struct search {
 	struct live_socket *found;
 	int pid, fd;
+	int64_t inode; /* of the socket that the descriptor stood for, before the walk */
 };
+
+/* The descriptor may have become another socket's since, or been so when the owners were read. */
+static bool is_meant(const struct search *search, const struct socket_row *socket)
+{
+	if (socket->inode != (uint32_t)search->inode)
+		return false;
+	return search->found->subflows == 0 || socket->cookie == search->found->row.socket.cookie;
+}
 
 static int take(const struct snapshot_row *row, void *userdata)
 {
 	struct search *search = userdata;
 	struct live_socket *live = search->found;
 
-	for (size_t i = 0; i < row->n_owners; i++) {
+	for (size_t i = 0; is_meant(search, &row->socket) && i < row->n_owners; i++) {
 		if (row->owners[i].pid != search->pid || row->owners[i].fd != search->fd)
 			continue;
 		if (live->subflows++ > 0)
@@ -212,7 +224,7 @@ int live_socket_find(const char *word, struct live_socket *ret)
 	*ret = (struct live_socket){0};
 	status = parse(word, &search.pid, &search.fd);
 	if (status == EXIT_DONE)
-		status = check_descriptor(search.pid, search.fd);
+		status = check_descriptor(search.pid, search.fd, &search.inode);
 	if (status == EXIT_DONE)
 		status = open_netns(search.pid, &netns);
 	if (status != EXIT_DONE)

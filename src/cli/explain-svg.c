@@ -17,6 +17,10 @@
 #define FOOTER      40
 #define AXIS_WIDTH  (WIDTH - 2 * MARGIN)
 
+/* Of a label at 12 px: a digit is as wide as it gets, and what stays free beside it. */
+#define LABEL_DIGIT 7.7
+#define LABEL_GAP   12
+
 #define INK   "#1f2933"
 #define DIM   "#66727f"
 #define AXIS  "#b8c1ca"
@@ -52,21 +56,23 @@ static void draw_death(FILE *file, const struct lane *lane, uint64_t length_us, 
 /* Labels below the axis, as many as fit without touching. */
 static void draw_steps(FILE *file, const struct lane *lane, uint64_t length_us, double y)
 {
-	double label_free_from = MARGIN + 30;
+	double label_free_from = MARGIN + LABEL_GAP;
 
 	for (size_t i = 0; i < lane->n_steps; i++) {
 		double x = position(lane->steps[i].earliest_us, length_us);
 		double late = position(lane->steps[i].latest_us, length_us);
 		char span[SPAN_TEXT_MAX];
+		double half;
 
 		if (late - x > 3)
 			svg_rect(file, x, y - 4, late - x, 8, PROBE, 0.25);
 		svg_circle(file, x, y, 4.5, PROBE);
-		if (x - 25 < label_free_from || x + 25 > MARGIN + AXIS_WIDTH + 20)
+		span_format(lane->steps[i].earliest_us, 0, span);
+		half = (double)strlen(span) * LABEL_DIGIT / 2;
+		if (x - half < label_free_from || x + half > MARGIN + AXIS_WIDTH + 20)
 			continue;
-		svg_text(file, x, y + 26, SVG_MIDDLE, 12, "normal", INK,
-			 span_format(lane->steps[i].earliest_us, 0, span));
-		label_free_from = x + 30;
+		svg_text(file, x, y + 26, SVG_MIDDLE, 12, "normal", INK, span);
+		label_free_from = x + half + LABEL_GAP;
 	}
 }
 
@@ -99,12 +105,14 @@ static void draw(FILE *file, const struct explanation *e)
 		shown.fields &= ~(uint32_t)TCPKEEP_USER_TIMEOUT;
 	if (shown.on)
 		shown.fields &= ~(uint32_t)TCPKEEP_ON;
+	if (!shown.on)
+		shown.fields &= TCPKEEP_ON | TCPKEEP_USER_TIMEOUT;
 	tcpkeep_settings_format(&shown, text, sizeof(text));
 	if (owner)
 		snprintf(line, sizeof(line), "TCP keepalive of process %d, descriptor %d: %s",
 			 owner->pid, owner->fd, text);
 	else
-		snprintf(line, sizeof(line), "TCP keepalive with %s", text);
+		snprintf(line, sizeof(line), "TCP keepalive %s%s", shown.on ? "with " : "", text);
 	svg_begin(file, WIDTH, HEADER + lanes * LANE_HEIGHT + FOOTER, line);
 	svg_text(file, MARGIN, 38, SVG_START, 20, "bold", INK, line);
 	svg_text(
@@ -116,10 +124,11 @@ static void draw(FILE *file, const struct explanation *e)
 	for (size_t i = 0; i < LANES; i++)
 		draw_lane(file, &e->lanes[i], lane_titles[i],
 			  HEADER + (double)(i + e->has_now) * LANE_HEIGHT);
+	if (rate > 0)
+		snprintf(text, sizeof(text), "%u.%u", rate / 10, rate % 10);
 	snprintf(line, sizeof(line),
-		 "%u.%u probes an hour on a healthy idle connection; HZ=%u, "
-		 "tcp_retries2=%d",
-		 rate / 10, rate % 10, e->kernel.hz, e->kernel.retries2);
+		 "%s probes an hour on a healthy idle connection; HZ=%u, tcp_retries2=%d",
+		 rate > 0 ? text : "No", e->kernel.hz, e->kernel.retries2);
 	svg_text(file, MARGIN, HEADER + lanes * LANE_HEIGHT + 18, SVG_START, 13, "normal", DIM,
 		 line);
 	svg_end(file);
@@ -127,13 +136,16 @@ static void draw(FILE *file, const struct explanation *e)
 
 int explanation_write_svg(const struct explanation *explanation, const char *path)
 {
-	_cleanup_fclose_ FILE *file = fopen(path, "we");
-	int r = 0;
+	_cleanup_fclose_ FILE *opened = NULL;
+	FILE *file = stdout;
 
-	if (!file)
-		return -errno;
+	if (strcmp(path, "-") != 0) {
+		file = opened = fopen(path, "we");
+		if (!file)
+			return -errno;
+	}
 	draw(file, explanation);
 	if (fflush(file) != 0 || ferror(file))
-		r = errno ? -errno : -EIO;
-	return r;
+		return errno ? -errno : -EIO;
+	return 0;
 }

@@ -37,7 +37,8 @@ struct list_view {
 /* Turns the view to a row and works out what is needed (enum list_need). */
 void list_view_take(struct list_view *view, const struct snapshot_row *row, unsigned needs);
 
-/* Where a row stands in the order of a column: by the numbers, then the text. */
+/* Where a row stands in the order of a column: by the numbers, then the text. Texts among which
+ * numbers decide first have numbers[0] > 0 in every row. */
 struct list_key {
 	bool known; /* what is not known comes last, whichever way it is sorted */
 	uint64_t numbers[3];

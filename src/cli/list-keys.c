@@ -40,12 +40,12 @@ static void setting(const struct list_view *view, struct list_key *ret, uint32_t
 
 /* ----------------------------------------------------------------------------------- identity */
 
-/* The own one first, then as names are. */
+/* The own one first, then as names are, then those without one. */
 KEY(netns)
 {
 	const struct snapshot_netns *netns = view->row->netns;
 
-	ret->numbers[0] = !netns->own;
+	ret->numbers[0] = netns->own ? 1 : 2;
 	ret->numbers[1] = netns->name ? 0 : netns->inode;
 	ret->text = netns->name;
 }

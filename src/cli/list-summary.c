@@ -111,11 +111,17 @@ unsigned list_group_needs(enum list_group by)
 
 #define NAME_MAX_LEN 4200 /* a cgroup path and its kind */
 
+struct group {
+	struct list_totals totals;
+	size_t last_row; /* that was counted in it */
+};
+
 struct list_summary {
 	enum list_group by;
 	struct names *names;
-	struct list_totals *totals; /* by the number of the name */
+	struct group *groups; /* by the number of the name */
 	size_t room;
+	size_t rows; /* so far */
 };
 
 int list_summary_new(enum list_group by, struct list_summary **ret)
@@ -136,13 +142,15 @@ void list_summary_free(struct list_summary **summary)
 	if (!*summary)
 		return;
 	names_free(&(*summary)->names);
-	free((*summary)->totals);
+	free((*summary)->groups);
 	free(*summary);
 	*summary = NULL;
 }
 
+/* In the group of that name; once, though several programs of a row may have the one name. */
 static int count(struct list_summary *summary, const char *name, struct list_view *view)
 {
+	struct group *group;
 	size_t number;
 	int r;
 
@@ -151,15 +159,19 @@ static int count(struct list_summary *summary, const char *name, struct list_vie
 		return r;
 	if (number >= summary->room) {
 		size_t room = summary->room ? summary->room * 2 : 64;
-		struct list_totals *grown = reallocarray(summary->totals, room, sizeof(*grown));
+		struct group *grown = reallocarray(summary->groups, room, sizeof(*grown));
 
 		if (!grown)
 			return -ENOMEM;
 		memset(grown + summary->room, 0, (room - summary->room) * sizeof(*grown));
-		summary->totals = grown;
+		summary->groups = grown;
 		summary->room = room;
 	}
-	list_totals_add(&summary->totals[number], view);
+	group = &summary->groups[number];
+	if (group->last_row == summary->rows)
+		return 0;
+	group->last_row = summary->rows;
+	list_totals_add(&group->totals, view);
 	return 0;
 }
 
@@ -184,14 +196,13 @@ static int count_programs(struct list_summary *summary, struct list_view *view)
 		return count(summary, row->socket.inode ? NAME_UNKNOWN : NAME_NONE, view);
 	for (size_t i = 0; r == 0 && i < row->n_owners; i++) {
 		const char *program = row->owners[i].program;
-		bool again = false;
 
-		for (size_t j = 0; j < i; j++)
-			again |= strncmp(program, row->owners[j].program,
-					 sizeof(row->owners[j].program)) == 0;
-		if (!again)
-			r = count_named(summary, program,
-					strnlen(program, sizeof(row->owners[i].program)), view);
+		/* One process after the other: those of a pool have one name. */
+		if (i > 0 && strncmp(program, row->owners[i - 1].program,
+				     sizeof(row->owners[i].program)) == 0)
+			continue;
+		r = count_named(summary, program, strnlen(program, sizeof(row->owners[i].program)),
+				view);
 	}
 	return r;
 }
@@ -221,6 +232,7 @@ int list_summary_add(struct list_summary *summary, struct list_view *view)
 {
 	const char *user;
 
+	summary->rows++;
 	switch (summary->by) {
 	case LIST_BY_PROGRAM:
 		return count_programs(summary, view);
@@ -243,7 +255,7 @@ static int compare(const void *a, const void *b, void *userdata)
 {
 	const struct list_summary *summary = userdata;
 	size_t i = *(const size_t *)a, j = *(const size_t *)b;
-	const struct list_totals *x = &summary->totals[i], *y = &summary->totals[j];
+	const struct list_totals *x = &summary->groups[i].totals, *y = &summary->groups[j].totals;
 
 	if (x->off != y->off)
 		return x->off > y->off ? -1 : 1;
@@ -335,22 +347,24 @@ int list_summary_print(struct list_summary *summary, const char *separator)
 	if (r == 0) {
 		for (size_t i = 0; i < n; i++)
 			write_group(rows, names_text(summary->names, order[i]),
-				    &summary->totals[order[i]], csv);
+				    &summary->groups[order[i]].totals, csv);
 		rows_close(rows);
 	}
 	free(order);
 	return r;
 }
 
-void list_summary_json(struct list_summary *summary)
+int list_summary_json(struct list_summary *summary)
 {
 	size_t n = names_count(summary->names);
 	size_t *order = ordered(summary, n);
 	struct json json;
 
+	if (!order)
+		return -ENOMEM;
 	json_init(&json, stdout);
-	for (size_t i = 0; order && i < n; i++) {
-		const struct list_totals *t = &summary->totals[order[i]];
+	for (size_t i = 0; i < n; i++) {
+		const struct list_totals *t = &summary->groups[order[i]].totals;
 		const char *name = names_text(summary->names, order[i]);
 
 		json_begin_object(&json, NULL);
@@ -368,4 +382,5 @@ void list_summary_json(struct list_summary *summary)
 		json_end_object(&json);
 	}
 	free(order);
+	return 0;
 }

@@ -45,4 +45,6 @@ int list_summary_add(struct list_summary *summary, struct list_view *view);
 
 /* Most connections that are off first. separator: of a CSV, NULL for a table. 0 or -ENOMEM. */
 int list_summary_print(struct list_summary *summary, const char *separator);
-void list_summary_json(struct list_summary *summary);
+
+/* The same, an object each. 0 or -ENOMEM. */
+int list_summary_json(struct list_summary *summary);

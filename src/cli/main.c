@@ -50,7 +50,7 @@ static int run_command(const struct command *command, int argc, char **argv)
 	if (status != EXIT_DONE)
 		return status;
 	if (help) {
-		options_print_help(command);
+		help_print(command);
 		return finish_output(EXIT_DONE);
 	}
 	return finish_output(command->run(&invocation));
@@ -59,7 +59,7 @@ static int run_command(const struct command *command, int argc, char **argv)
 static int run_global_option(int argc, char **argv)
 {
 	if (strcmp(argv[1], "--help") == 0) {
-		options_print_overview();
+		help_print_overview();
 	} else if (strcmp(argv[1], "--version") == 0) {
 		printf("tcpkeep %s\n", tcpkeep_version());
 	} else if (strcmp(argv[1], "--completion") == 0 && argc == 3) {
@@ -79,7 +79,7 @@ static int run_global_option(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	if (argc < 2) {
-		options_print_overview();
+		help_print_overview();
 		return finish_output(EXIT_USAGE);
 	}
 	if (argv[1][0] == '-')

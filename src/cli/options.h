@@ -15,9 +15,10 @@ extern const struct option option_help, option_json;
 int options_parse(const struct command *command, int argc, char **argv,
 		  struct invocation *invocation, const char **operands, bool *ret_help);
 
-/* --help of one command, and of tcpkeep. */
-void options_print_help(const struct command *command);
-void options_print_overview(void);
+/* --help of one command, and of tcpkeep: help.c. */
+void help_print(const struct command *command);
+void help_print_overview(void);
 
-/* The completion script for "bash", "zsh" or "fish" on stdout; false for another shell. */
+/* The completion script (completion.c) for "bash", "zsh" or "fish" on stdout; false for another
+ * shell. */
 bool options_print_completion(const char *shell);

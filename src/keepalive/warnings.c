@@ -24,6 +24,12 @@ static int64_t first_death_ms(const struct tcpkeep_settings *s)
 	return ((int64_t)s->time_s + s->intvl_s) * 1000;
 }
 
+/* An intvl above time holds the next probe back, also on a healthy connection. */
+static int probe_period_s(const struct tcpkeep_settings *s)
+{
+	return MAX(s->time_s, has(s, TCPKEEP_INTVL) ? s->intvl_s : 1);
+}
+
 EXPORT uint32_t tcpkeep_settings_warnings(const struct tcpkeep_settings *s)
 {
 	bool user_timeout = has(s, TCPKEEP_USER_TIMEOUT) && s->user_timeout_ms > 0;
@@ -40,7 +46,7 @@ EXPORT uint32_t tcpkeep_settings_warnings(const struct tcpkeep_settings *s)
 		w |= TCPKEEP_WARN_INTVL_ZERO;
 	if (has(s, TCPKEEP_TIME) && s->time_s <= 0)
 		w |= TCPKEEP_WARN_TIME_NEVER;
-	else if (has(s, TCPKEEP_TIME) && s->time_s < CHATTY_BELOW_S)
+	else if (has(s, TCPKEEP_TIME) && probe_period_s(s) < CHATTY_BELOW_S)
 		w |= TCPKEEP_WARN_CHATTY;
 	if (has(s, TCPKEEP_TIME | TCPKEEP_INTVL) && s->intvl_s > s->time_s && s->time_s > 0)
 		w |= TCPKEEP_WARN_INTVL_OVER_TIME;
@@ -101,12 +107,11 @@ static int write_words(enum tcpkeep_warning warning, const struct tcpkeep_settin
 		return snprintf(buf, size,
 				"time=%d: %d probes an hour on every idle connection; few "
 				"paths need less than time=30",
-				s->time_s,
-				3600 / MAX(s->time_s, has(s, TCPKEEP_INTVL) ? s->intvl_s : 1));
+				s->time_s, 3600 / probe_period_s(s));
 	case TCPKEEP_WARN_INTVL_OVER_TIME:
 		return snprintf(buf, size,
 				"intvl=%d is longer than time=%d: after the first probe the "
-				"next come every intvl; a NAT sees one packet each %d s",
+				"next come every intvl; a NAT sees one packet every %d s",
 				s->intvl_s, s->time_s, s->intvl_s);
 	}
 	return -EINVAL;

@@ -113,6 +113,12 @@ void getfd_cleanup(struct getfd **getfd)
 	getfd_free(*getfd);
 }
 
+/* It is not the process that is in the way. */
+static bool is_want(int r)
+{
+	return r == -EMFILE || r == -ENFILE || r == -ENOMEM;
+}
+
 /* The process's slot, or -errno. */
 static int find_slot(struct getfd *getfd, int pid, struct slot **ret)
 {
@@ -123,7 +129,7 @@ static int find_slot(struct getfd *getfd, int pid, struct slot **ret)
 		cleanup_close(&slot->pidfd);
 		*slot = (struct slot){.pidfd = -1};
 		fd = pidfd_open(pid);
-		if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM)
+		if (is_want(fd))
 			return fd;
 		*slot = (struct slot){.pid = pid, .pidfd = fd < 0 ? -1 : fd};
 	}
@@ -213,7 +219,7 @@ static void fill(struct socket_row *row, const struct tcpkeep_settings *settings
 int getfd_read(struct getfd *getfd, struct socket_row *row, const struct socket_owner *owners,
 	       size_t n_owners)
 {
-	int r = 0;
+	int r = 0; /* why no owner gives it; want of descriptors counts most */
 
 	if (row->cookie == 0)
 		return 0;
@@ -221,7 +227,9 @@ int getfd_read(struct getfd *getfd, struct socket_row *row, const struct socket_
 		_cleanup_close_ int fd = duplicate(getfd, &owners[i]);
 		struct tcpkeep_settings settings;
 
-		if (fd == -EPERM || fd == -EACCES)
+		if (is_want(fd))
+			r = fd;
+		else if ((fd == -EPERM || fd == -EACCES) && r == 0)
 			r = -EPERM;
 		if (fd < 0 || !is_same(fd, row->cookie))
 			continue;

@@ -25,8 +25,8 @@ void getfd_cleanup(struct getfd **getfd);
  * them, with their bits in known; ROW_KNOWN_ORIGIN stays 0. The first owner that lets us does; the
  * socket is known again by its cookie, so that a row without one (minisockets) stays as it is.
  *
- * 1: done; 0: the owners have let go of it; -EPERM: no owner may be looked into. The row is as it
- * was then.
+ * 1: done; 0: the owners have let go of it; -EPERM: no owner may be looked into; -EMFILE, -ENFILE,
+ * -ENOMEM: there is no descriptor to be had for it. The row is as it was then.
  */
 int getfd_read(struct getfd *getfd, struct socket_row *row, const struct socket_owner *owners,
 	       size_t n_owners);

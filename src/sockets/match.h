@@ -52,7 +52,8 @@ struct match_clause {
 };
 
 /* net/tcp_states.h, whose names BPF has no header for. */
-#define MATCH_TIME_WAIT 6
+#define MATCH_TIME_WAIT    6
+#define MATCH_NEW_SYN_RECV 12
 
 #define MATCH_CLAUSES_MAX 16
 #define MATCH_VALUES_MAX  64
@@ -117,8 +118,10 @@ MATCH_INLINE int match_knows(const struct socket_row *row, __u8 kind)
 		return row->direction != ROW_DIRECTION_UNKNOWN;
 	case MATCH_UID:
 		/* The kernel keeps none in TIME_WAIT and tells 0; before 6.17 nor for what no
-		 * program holds. */
-		return row->state != MATCH_TIME_WAIT && !(row->uid == 0 && row->flags & ROW_ORPHAN);
+		 * program holds. A handshake is nobody's yet: sock_diag tells 0, the walk in the
+		 * kernel the listener's. */
+		return row->state != MATCH_TIME_WAIT && row->state != MATCH_NEW_SYN_RECV &&
+		       !(row->uid == 0 && row->flags & ROW_ORPHAN);
 	}
 	return 1;
 }

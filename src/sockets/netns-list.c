@@ -65,7 +65,7 @@ static int visit(const struct tcpkeep_netns *found, void *userdata)
 }
 
 int netns_list_all(netns_walk_fn fn, void *userdata, size_t *ret_hidden,
-		   struct tcpkeep_error *ret_error)
+		   size_t *ret_processes_hidden, struct tcpkeep_error *ret_error)
 {
 	struct all all = {.fn = fn, .userdata = userdata, .error = ret_error};
 	size_t processes_hidden = 0;
@@ -74,5 +74,6 @@ int netns_list_all(netns_walk_fn fn, void *userdata, size_t *ret_hidden,
 	error_set(ret_error, 0, "the network namespaces cannot be listed");
 	r = tcpkeep_netns_foreach(visit, &all, &processes_hidden);
 	*ret_hidden = all.hidden;
+	*ret_processes_hidden = processes_hidden;
 	return r;
 }

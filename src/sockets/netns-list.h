@@ -14,6 +14,7 @@ int netns_list_one(int fd, netns_walk_fn fn, void *userdata, struct tcpkeep_erro
 /*
  * Every one of this machine, the own one first. What cannot be entered is left out and counted, and
  * so is what vanishes meanwhile, which is not. fn's first failure that is neither ends the walk.
+ * *ret_processes_hidden: processes whose namespace may not be known, and may be one more.
  */
 int netns_list_all(netns_walk_fn fn, void *userdata, size_t *ret_hidden,
-		   struct tcpkeep_error *ret_error);
+		   size_t *ret_processes_hidden, struct tcpkeep_error *ret_error);

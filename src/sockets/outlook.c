@@ -64,18 +64,15 @@ static uint64_t retransmits_end_ms(const struct socket_row *row, unsigned user_t
 	uint64_t elapsed = n > 0 ? sum_ms(n + 1, kernel) - RTO_MIN_MS : 0;
 	uint64_t at = due_ms(row);
 
-	if (n == 0)
-		n = 1; /* The next timeout is the first: it retransmits, whatever the limit. */
-	else if (elapsed >= limit)
+	/* Unless it is the first, the next timeout ends it. */
+	if (n > 0 && elapsed >= limit)
 		return at;
-	while (elapsed < limit) {
-		uint64_t step = doubled_ms(n++, kernel);
-
-		/* tcp_clamp_rto_to_user_timeout() */
-		if (user_timeout_ms)
-			step = MIN(step, limit - elapsed);
-		elapsed += step;
-		at += step;
+	/* tcp_clamp_rto_to_user_timeout(): the timeouts end with it. */
+	if (user_timeout_ms)
+		return at + limit - elapsed;
+	for (n = MAX(n, 1U); elapsed < limit; n++) {
+		elapsed += doubled_ms(n, kernel);
+		at += doubled_ms(n, kernel);
 	}
 	return at;
 }

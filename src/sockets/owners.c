@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Two tables with open addressing. A key with several descriptors has several entries in the one
- * run of full slots that begins at its place, so that a list costs no pointers: 16 bytes an entry,
- * between two fifths and four fifths of the slots in use.
+ * Two tables with open addressing, between two fifths and four fifths of the slots in use. Most
+ * sockets have one descriptor, and their slot holds it: 16 bytes. Of several the slot holds the
+ * last one's place in a chain, so that each more costs no search: a process may duplicate one
+ * socket as often as it may open descriptors, and so may its children. They are put in order when
+ * they are asked for.
  */
 #include "owners.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,8 +23,16 @@
 
 struct entry {
 	uint64_t key;
-	int pid; /* 0: the slot is free */
+	int pid; /* 0: the slot is free; CHAIN: fd is the place of the last one in links */
 	int fd;
+};
+
+#define CHAIN (-1)
+
+/* One descriptor of several. */
+struct link {
+	int pid, fd;
+	int before; /* place of the one that was added before it; -1: none */
 };
 
 struct process {
@@ -32,7 +43,10 @@ struct process {
 /* Slots are a power of two. */
 struct owners {
 	struct entry *entries;
-	size_t n_entries, slots;
+	size_t n_entries, slots; /* keys */
+	struct link *links;
+	size_t n_links, links_room;
+	size_t n; /* descriptors */
 	struct process *processes;
 	size_t n_processes, process_slots;
 };
@@ -74,13 +88,14 @@ static void table_free(void *p, size_t bytes)
 		munmap(p, bytes);
 }
 
-static void put_entry(struct entry *entries, size_t slots, const struct entry *entry)
+/* The slot of a key: its own, or the free one where it belongs. */
+static struct entry *entry_slot(struct entry *entries, size_t slots, uint64_t key)
 {
-	size_t i = place_of(entry->key, slots);
+	size_t i = place_of(key, slots);
 
-	while (entries[i].pid)
+	while (entries[i].pid && entries[i].key != key)
 		i = (i + 1) & (slots - 1);
-	entries[i] = *entry;
+	return &entries[i];
 }
 
 static int grow_entries(struct owners *owners)
@@ -92,10 +107,28 @@ static int grow_entries(struct owners *owners)
 		return -ENOMEM;
 	for (size_t i = 0; i < owners->slots; i++)
 		if (owners->entries[i].pid)
-			put_entry(entries, slots, &owners->entries[i]);
+			*entry_slot(entries, slots, owners->entries[i].key) = owners->entries[i];
 	table_free(owners->entries, owners->slots * sizeof(*entries));
 	owners->entries = entries;
 	owners->slots = slots;
+	return 0;
+}
+
+/* Room for so many more. */
+static int grow_links(struct owners *owners, size_t more)
+{
+	size_t room = MAX(owners->links_room * 2, (size_t)SLOTS_AT_FIRST);
+	void *p;
+
+	if (owners->n_links + more <= owners->links_room)
+		return 0;
+	if (room > INT_MAX)
+		return -ENOMEM;
+	p = reallocarray(owners->links, room, sizeof(*owners->links));
+	if (!p)
+		return -ENOMEM;
+	owners->links = p;
+	owners->links_room = room;
 	return 0;
 }
 
@@ -150,6 +183,7 @@ void owners_free(struct owners *owners)
 	if (!owners)
 		return;
 	table_free(owners->entries, owners->slots * sizeof(*owners->entries));
+	free(owners->links);
 	free(owners->processes);
 	free(owners);
 }
@@ -159,19 +193,44 @@ void owners_cleanup(struct owners **owners)
 	owners_free(*owners);
 }
 
+/* The second descriptor of a key makes a chain of it. */
+static int add_link(struct owners *owners, struct entry *entry, int pid, int fd)
+{
+	int r = grow_links(owners, 2);
+
+	if (r < 0)
+		return r;
+	if (entry->pid != CHAIN) {
+		owners->links[owners->n_links] = (struct link){entry->pid, entry->fd, -1};
+		entry->pid = CHAIN;
+		entry->fd = (int)owners->n_links++;
+	}
+	owners->links[owners->n_links] = (struct link){pid, fd, entry->fd};
+	entry->fd = (int)owners->n_links++;
+	return 0;
+}
+
 int owners_add(struct owners *owners, uint64_t key, int pid, int fd)
 {
+	struct entry *entry;
+	int r = 0;
+
 	if (pid < 1 || fd < 0)
 		return -EINVAL;
 	if (is_full(owners->n_entries + 1, owners->slots)) {
-		int r = grow_entries(owners);
-
+		r = grow_entries(owners);
 		if (r < 0)
 			return r;
 	}
-	put_entry(owners->entries, owners->slots, &(struct entry){key, pid, fd});
-	owners->n_entries++;
-	return 0;
+	entry = entry_slot(owners->entries, owners->slots, key);
+	if (entry->pid) {
+		r = add_link(owners, entry, pid, fd);
+	} else {
+		*entry = (struct entry){key, pid, fd};
+		owners->n_entries++;
+	}
+	owners->n += r == 0;
+	return r;
 }
 
 int owners_set_program(struct owners *owners, int pid, const char *program)
@@ -196,64 +255,94 @@ int owners_set_program(struct owners *owners, int pid, const char *program)
 
 /* ----------------------------------------------------------------------------------- finding */
 
-static bool comes_before(const struct entry *a, const struct socket_owner *b)
+static int compare_owners(const void *a, const void *b)
 {
-	return a->pid != b->pid ? a->pid < b->pid : a->fd < b->fd;
+	const struct socket_owner *x = a, *y = b;
+
+	if (x->pid != y->pid)
+		return x->pid < y->pid ? -1 : 1;
+	return (x->fd > y->fd) - (x->fd < y->fd);
 }
 
-/* Puts it where it belongs among the first n; what is pushed off the end was not of the first. */
-static void insert_ordered(struct socket_owner *buf, size_t have, size_t n,
-			   const struct entry *entry)
+/* Orders them, drops what comes twice, and returns how many are left. */
+static size_t put_in_order(struct socket_owner *at, size_t n)
 {
-	size_t i = have < n ? have : n;
+	size_t kept = 1;
+	bool ordered = true;
 
-	if (i == n && !comes_before(entry, &buf[n - 1]))
-		return;
-	for (i -= i == n; i > 0 && comes_before(entry, &buf[i - 1]); i--)
-		buf[i] = buf[i - 1];
-	buf[i].pid = entry->pid;
-	buf[i].fd = entry->fd;
+	for (size_t i = 1; ordered && i < n; i++)
+		ordered = compare_owners(&at[i - 1], &at[i]) < 0;
+	if (ordered)
+		return n;
+	qsort(at, n, sizeof(*at), compare_owners);
+	for (size_t i = 1; i < n; i++)
+		if (compare_owners(&at[kept - 1], &at[i]) != 0)
+			at[kept++] = at[i];
+	return kept;
 }
 
-size_t owners_find(const struct owners *owners, uint64_t key, struct socket_owner *buf, size_t n)
+static void fill_programs(const struct owners *owners, struct socket_owner *at, size_t n)
 {
-	size_t found = 0;
+	for (size_t i = 0; i < n; i++) {
+		const char *program = i > 0 ? at[i - 1].program : NULL;
 
-	for (size_t i = place_of(key, owners->slots); owners->entries[i].pid;
-	     i = (i + 1) & (owners->slots - 1)) {
-		const struct entry *entry = &owners->entries[i];
-
-		if (entry->key != key)
-			continue;
-		if (n > 0)
-			insert_ordered(buf, found, n, entry);
-		found++;
+		if (i == 0 || at[i].pid != at[i - 1].pid)
+			program = process_slot(owners->processes, owners->process_slots, at[i].pid)
+					  ->program;
+		memcpy(at[i].program, program, sizeof(at[i].program));
 	}
-	for (size_t i = 0; i < found && i < n; i++)
-		memcpy(buf[i].program,
-		       process_slot(owners->processes, owners->process_slots, buf[i].pid)->program,
-		       sizeof(buf[i].program));
-	return found;
 }
 
 /* Most sockets have one owner; a pool of workers shares its listeners. */
 #define LIST_AT_FIRST 16
 
-int owners_find_all(const struct owners *owners, uint64_t key, struct owner_list *list,
-		    size_t *ret_n)
+static int make_room(struct owner_list *list, size_t n)
 {
-	size_t n = owners_find(owners, key, list->at, list->room);
+	size_t room = MAX(n, (size_t)LIST_AT_FIRST);
+	void *p;
 
-	if (n > list->room) {
-		size_t room = MAX(n, (size_t)LIST_AT_FIRST);
-		void *p = reallocarray(list->at, room, sizeof(*list->at));
+	if (n <= list->room)
+		return 0;
+	p = reallocarray(list->at, room, sizeof(*list->at));
+	if (!p)
+		return -ENOMEM;
+	list->at = p;
+	list->room = room;
+	return 0;
+}
 
-		if (!p)
-			return -ENOMEM;
-		list->at = p;
-		list->room = room;
-		n = owners_find(owners, key, list->at, n);
+static size_t chain_length(const struct owners *owners, int last)
+{
+	size_t n = 0;
+
+	for (; last >= 0; last = owners->links[last].before)
+		n++;
+	return n;
+}
+
+int owners_find(const struct owners *owners, uint64_t key, struct owner_list *list, size_t *ret_n)
+{
+	const struct entry *entry = entry_slot(owners->entries, owners->slots, key);
+	size_t n = entry->pid == CHAIN ? chain_length(owners, entry->fd) : entry->pid != 0;
+	int r;
+
+	r = make_room(list, n);
+	if (r < 0)
+		return r;
+	if (entry->pid == CHAIN) {
+		size_t at = n;
+
+		/* The first that was added first: mostly they are in order then. */
+		for (int i = entry->fd; i >= 0; i = owners->links[i].before) {
+			list->at[--at].pid = owners->links[i].pid;
+			list->at[at].fd = owners->links[i].fd;
+		}
+		n = put_in_order(list->at, n);
+	} else if (n > 0) {
+		list->at[0].pid = entry->pid;
+		list->at[0].fd = entry->fd;
 	}
+	fill_programs(owners, list->at, n);
 	*ret_n = n;
 	return 0;
 }
@@ -266,11 +355,12 @@ void owner_list_clear(struct owner_list *list)
 
 size_t owners_count(const struct owners *owners)
 {
-	return owners->n_entries;
+	return owners->n;
 }
 
 size_t owners_bytes(const struct owners *owners)
 {
 	return sizeof(*owners) + owners->slots * sizeof(*owners->entries) +
+	       owners->links_room * sizeof(*owners->links) +
 	       owners->process_slots * sizeof(*owners->processes);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Who holds which socket: from a key, a socket's cookie or its inode, to the descriptors that stand
- * for it. Made for a million sockets: 20 to 40 bytes for each descriptor, a process's name once;
- * one miss of the cache to look up. Filled by one thread; found in by many.
+ * for it. Made for a million sockets: 20 to 44 bytes for each descriptor, a process's name once;
+ * one miss of the cache to look up. However many descriptors one socket has, to add one takes the
+ * same time. Filled by one thread; found in by many.
  */
 #pragma once
 
@@ -21,7 +22,7 @@ void owners_free(struct owners *owners);
 void owners_cleanup(struct owners **owners);
 
 /*
- * One descriptor, pid >= 1, fd >= 0; any key. What is added twice is found twice. 0, or -ENOMEM:
+ * One descriptor, pid >= 1, fd >= 0; any key. What is added twice is found once. 0, or -ENOMEM:
  * then all that was added before is still there.
  */
 int owners_add(struct owners *owners, uint64_t key, int pid, int fd);
@@ -29,24 +30,20 @@ int owners_add(struct owners *owners, uint64_t key, int pid, int fd);
 /* The name of a process: 15 bytes of it, up to a NUL. The last one counts. */
 int owners_set_program(struct owners *owners, int pid, const char *program);
 
-/*
- * The descriptors of a socket: how many there are, and in buf (NULL when n is 0) the first n of
- * them, ordered by pid and fd. A process without a name has "".
- */
-size_t owners_find(const struct owners *owners, uint64_t key, struct socket_owner *buf, size_t n);
-
-/* A buffer for owners_find_all(), zeroed at first. It grows to the longest list there is. */
+/* A buffer for owners_find(), zeroed at first. It grows to the longest list there is. */
 struct owner_list {
 	struct socket_owner *at;
 	size_t room;
 };
 
-/* All of them, however many, into the list. 0 or -ENOMEM. */
-int owners_find_all(const struct owners *owners, uint64_t key, struct owner_list *list,
-		    size_t *ret_n);
+/*
+ * The descriptors of a socket, all of them, ordered by pid and fd. A process without a name has "".
+ * 0 or -ENOMEM.
+ */
+int owners_find(const struct owners *owners, uint64_t key, struct owner_list *list, size_t *ret_n);
 
 void owner_list_clear(struct owner_list *list);
 
-/* Descriptors in all; bytes that they take. */
+/* Descriptors in all, as often as they were added; bytes that they take. */
 size_t owners_count(const struct owners *owners);
 size_t owners_bytes(const struct owners *owners);

@@ -5,10 +5,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/macro.h"
 #include "base/number.h"
 #include "keepalive/error.h"
 #include "keepalive/procfs.h"
@@ -77,7 +79,7 @@ static int read_program(struct proc_walk *walk, int process, int pid)
 	int r;
 
 	if (fd < 0)
-		return 0;
+		return is_gone(errno) || is_hidden(errno) ? 0 : -errno;
 	n = read(fd, program, sizeof(program));
 	if (n <= 0)
 		return 0;
@@ -87,12 +89,12 @@ static int read_program(struct proc_walk *walk, int process, int pid)
 	return r < 0 ? r : 1;
 }
 
-/* Every descriptor of one process. Its name comes before the first socket: nobody without a name
- * is told. */
+/* Every descriptor in a folder of a process. Its name comes before the first socket: nobody without
+ * a name is told. 1; 0 when there is none; -errno. */
 static int read_descriptors(struct proc_walk *walk, int process, DIR *dir, int pid)
 {
 	const struct dirent *entry;
-	bool named = false;
+	bool named = false, any = false;
 
 	while ((entry = readdir(dir))) {
 		int fd = number_of(entry->d_name), r;
@@ -100,6 +102,7 @@ static int read_descriptors(struct proc_walk *walk, int process, DIR *dir, int p
 
 		if (fd < 0)
 			continue;
+		any = true;
 		r = read_link(dirfd(dir), entry->d_name, &inode);
 		/* To see the numbers and not what they stand for: without CAP_SYS_PTRACE. */
 		if (r < 0 && is_hidden(-r)) {
@@ -110,36 +113,84 @@ static int read_descriptors(struct proc_walk *walk, int process, DIR *dir, int p
 			continue;
 		if (!named) {
 			r = read_program(walk, process, pid);
-			if (r <= 0)
+			if (r < 0)
 				return r;
+			if (r == 0)
+				break;
 			named = true;
 		}
 		r = owners_add(walk->owners, inode, pid, fd);
 		if (r < 0)
 			return r;
 	}
-	return 0;
+	return any;
 }
 
-static int read_process(struct proc_walk *walk, int proc, const char *name, int pid)
+/* Opens a folder below another one. 0: it is gone, or hidden, which is counted; -errno. */
+static int open_folder(struct proc_walk *walk, int parent, const char *name, DIR **ret)
 {
-	_cleanup_close_ int process = -1, fds = -1;
-	_cleanup_(cleanup_closedir) DIR *dir = NULL;
+	_cleanup_close_ int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir;
 
-	process = openat(proc, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (process >= 0)
-		fds = openat(process, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fds < 0) {
+	if (fd < 0) {
 		walk->hidden += is_hidden(errno);
 		return is_gone(errno) || is_hidden(errno) ? 0 : -errno;
 	}
 	/* Since 6.2 fstat() counts the descriptors: proc_fd_getattr() has none of a process that
 	 * ended. */
-	dir = fdopendir(fds);
+	dir = fdopendir(fd);
 	if (!dir)
 		return is_gone(errno) ? 0 : -errno;
-	steal_fd(&fds); /* closedir() closes it */
-	return read_descriptors(walk, process, dir, pid);
+	steal_fd(&fd); /* closedir() closes it */
+	*ret = dir;
+	return 1;
+}
+
+/* A leader that has ended before its threads has no descriptors any more: they have. Those of the
+ * first thread that has some, which the others share. */
+static int read_threads(struct proc_walk *walk, int process, int pid)
+{
+	_cleanup_(cleanup_closedir) DIR *threads = NULL;
+	const struct dirent *entry;
+	int r;
+
+	r = open_folder(walk, process, "task", &threads);
+	if (r <= 0)
+		return r;
+	for (r = 0; r == 0 && (entry = readdir(threads));) {
+		_cleanup_(cleanup_closedir) DIR *dir = NULL;
+		int tid = number_of(entry->d_name);
+		char name[32];
+
+		if (tid < 1 || tid == pid)
+			continue;
+		snprintf(name, sizeof(name), "%d/fd", tid);
+		r = open_folder(walk, dirfd(threads), name, &dir);
+		if (r > 0)
+			r = read_descriptors(walk, process, dir, pid);
+	}
+	return r;
+}
+
+static int read_process(struct proc_walk *walk, int proc, const char *name, int pid)
+{
+	_cleanup_close_ int process = -1;
+	_cleanup_(cleanup_closedir) DIR *dir = NULL;
+	int r;
+
+	process = openat(proc, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (process < 0) {
+		walk->hidden += is_hidden(errno);
+		return is_gone(errno) || is_hidden(errno) ? 0 : -errno;
+	}
+	r = open_folder(walk, process, "fd", &dir);
+	if (r > 0) {
+		r = read_descriptors(walk, process, dir, pid);
+		/* The kernel's own threads have none either, and stand alone. */
+		if (r == 0)
+			r = read_threads(walk, process, pid);
+	}
+	return MIN(r, 0);
 }
 
 int proc_owners_read(struct owners *owners, size_t *ret_hidden, struct tcpkeep_error *ret_error)

@@ -160,7 +160,7 @@ static int take_bpf_rows(const struct socket_row *rows, size_t n, void *userdata
 		struct snapshot_row row = {.socket = rows[i], .netns = s->netns};
 
 		if (s->owners && rows[i].cookie)
-			r = owners_find_all(s->owners, rows[i].cookie, &s->found, &row.n_owners);
+			r = owners_find(s->owners, rows[i].cookie, &s->found, &row.n_owners);
 		row.owners = s->found.at;
 		if (r == 0)
 			r = finish_row(s, &row);
@@ -192,6 +192,9 @@ static int walk_diag(struct snapshot *s, int netns, struct tcpkeep_error *ret_er
 
 	r = source_diag_run(&source, take_diag_row, s, &counts, ret_error);
 	s->report.settings_denied += counts.denied;
+	s->report.settings_starved += counts.starved;
+	if (counts.starved)
+		s->report.starved_of = counts.starved_of;
 	s->report.interrupted += counts.interrupted;
 	return r;
 }
@@ -307,7 +310,8 @@ static int run(struct snapshot *s, struct tcpkeep_error *ret_error)
 	if (needs_cgroups(options) && cgroups_new(&s->cgroups) < 0)
 		return error_set(ret_error, -ENOMEM, "out of memory");
 	if (options->all_netns)
-		return netns_list_all(walk_netns, s, &s->report.netns_hidden, ret_error);
+		return netns_list_all(walk_netns, s, &s->report.netns_hidden,
+				      &s->report.netns_processes_hidden, ret_error);
 	return netns_list_one(options->netns, walk_netns, s, ret_error);
 }
 

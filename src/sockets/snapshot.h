@@ -62,10 +62,13 @@ struct snapshot_report {
 	char missing[200]; /* why not a better source, and what would make it one; "" when nothing
 			      is missing */
 	size_t rows, matched;
-	size_t processes_hidden; /* whose descriptors may not be seen */
-	size_t netns_hidden;     /* that may not be entered */
-	size_t settings_denied;  /* sock_diag: sockets whose owners may not be looked into */
-	size_t interrupted;      /* sock_diag: walks under which the kernel's table changed */
+	size_t processes_hidden;       /* whose descriptors may not be seen */
+	size_t netns_hidden;           /* that may not be entered */
+	size_t settings_denied;        /* sock_diag: sockets whose owners may not be looked into */
+	size_t netns_processes_hidden; /* whose namespaces may not be known; all_netns */
+	size_t settings_starved;       /* sock_diag: for lack of descriptors or memory */
+	int starved_of;                /* the last one's errno: EMFILE, ENFILE, ENOMEM */
+	size_t interrupted;            /* sock_diag: walks under which the kernel's table changed */
 };
 
 /* fn's non-zero result ends the walk and is returned. */

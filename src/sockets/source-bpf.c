@@ -145,8 +145,21 @@ static int read_all(int fd, size_t record, int (*fn)(const void *records, size_t
 
 struct owners_walk {
 	struct owners *owners;
-	int pid; /* whose records come now */
+	struct list_owner last;
 };
+
+/* A name is taken once, and again when it has changed meanwhile. */
+static int take_program(struct owners_walk *walk, const struct list_owner *owner)
+{
+	char comm[sizeof(owner->comm) + 1] = "";
+
+	if (owner->pid == walk->last.pid &&
+	    memcmp(owner->comm, walk->last.comm, sizeof(owner->comm)) == 0)
+		return 0;
+	walk->last = *owner;
+	memcpy(comm, owner->comm, sizeof(owner->comm));
+	return owners_set_program(walk->owners, (int)owner->pid, comm);
+}
 
 static int add_owners(const void *records, size_t n, void *userdata)
 {
@@ -155,18 +168,10 @@ static int add_owners(const void *records, size_t n, void *userdata)
 	int r;
 
 	for (; n > 0; n--, owner++) {
-		int pid = (int)owner->pid;
-
-		if (pid != walk->pid) {
-			char comm[sizeof(owner->comm) + 1] = "";
-
-			memcpy(comm, owner->comm, sizeof(owner->comm));
-			r = owners_set_program(walk->owners, pid, comm);
-			if (r < 0)
-				return r;
-			walk->pid = pid;
-		}
-		r = owners_add(walk->owners, owner->cookie, pid, (int)owner->fd);
+		r = take_program(walk, owner);
+		if (r < 0)
+			return r;
+		r = owners_add(walk->owners, owner->cookie, (int)owner->pid, (int)owner->fd);
 		if (r < 0)
 			return r;
 	}
@@ -177,7 +182,7 @@ int source_bpf_owners(struct source_bpf *source, struct owners *owners,
 		      struct tcpkeep_error *ret_error)
 {
 	struct iterator iterator = {source->programs.owners_fd, -1};
-	struct owners_walk walk = {owners, 0};
+	struct owners_walk walk = {.owners = owners};
 	_cleanup_close_ int fd = -1;
 	int r;
 

@@ -30,6 +30,16 @@ static void early_program(const struct selector *selector, struct match_program 
 			early->clauses[i].kind = MATCH_PID;
 }
 
+static void count_failure(struct source_diag_counts *counts, int r)
+{
+	if (r == -EPERM) {
+		counts->denied++;
+	} else if (r < 0) {
+		counts->starved++;
+		counts->starved_of = -r;
+	}
+}
+
 static int on_row(struct socket_row *socket, void *userdata)
 {
 	struct running *running = userdata;
@@ -42,12 +52,12 @@ static int on_row(struct socket_row *socket, void *userdata)
 	if (!match_row(&running->early, socket))
 		return 0;
 	if (source->owners && socket->inode != 0)
-		r = owners_find_all(source->owners, socket->inode, &running->owners, &n_owners);
+		r = owners_find(source->owners, socket->inode, &running->owners, &n_owners);
 	if (r < 0)
 		return r;
-	if (source->getfd &&
-	    getfd_read(source->getfd, socket, running->owners.at, n_owners) == -EPERM)
-		running->counts->denied++;
+	if (source->getfd)
+		count_failure(running->counts,
+			      getfd_read(source->getfd, socket, running->owners.at, n_owners));
 	if (source->selector && !match_row(&source->selector->program, socket))
 		return 0;
 	row.socket = *socket;

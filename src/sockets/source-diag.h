@@ -25,7 +25,9 @@ struct source_diag {
 struct source_diag_counts {
 	size_t rows;        /* seen, before the selector */
 	size_t interrupted; /* walks under which the kernel's table changed */
-	size_t denied; /* sockets whose settings their owners keep from us: another user, Yama */
+	size_t denied;  /* sockets whose settings their owners keep from us: another user, Yama */
+	size_t starved; /* sockets whose settings there were no descriptors or memory for */
+	int starved_of; /* the last one's errno */
 };
 
 /*

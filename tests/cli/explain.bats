@@ -86,6 +86,9 @@ END
 }
 
 @test "a picture that cannot be written is said" {
+	run "$TCPKEEP" explain --svg -
+	[ "$status" -eq 0 ]
+	[[ $output == "<"*"</svg>" ]]
 	run "$TCPKEEP" explain --svg /nonexistent/a.svg
 	[ "$status" -eq 1 ]
 	[[ $output == *"cannot write '/nonexistent/a.svg': No such file or directory"* ]]

@@ -252,6 +252,141 @@ row_of() {
 	[ "$status" -eq 0 ]
 	[ "$(wc -l <<<"$stderr")" -eq 1 ]
 	[[ $stderr == "tcpkeep: warning: list: "*"root sees all" ]]
+	run --separate-stderr unshare --net -- setpriv --reuid=65534 --regid=65534 --clear-groups \
+		--inh-caps=-all --bounding-set=-all -- "$TCPKEEP" list --all-netns
+	[ "$(wc -l <<<"$stderr")" -eq 1 ]
+	[[ $stderr == *"hide their network namespaces, which"*"root sees all" ]]
+}
+
+# A program in a network namespace of its own, until the end of its standard input; with what it prints first.
+hold() {
+	local python
+	python=$(python3 -c 'import sys; print(sys.executable)')
+	coproc HELD { exec unshare --net -- "$python" -c "$1" 3>&-; }
+	held=$HELD_PID
+	read -t 20 -r said <&"${HELD[0]}"
+}
+
+let_go() {
+	kill "$held"
+	wait "$held" || :
+}
+
+in_its_netns() {
+	run --separate-stderr nsenter --net="/proc/$held/ns/net" "$TCPKEEP" "$@"
+}
+
+@test "as many selectors as there can be, in the kernel; one more is refused" {
+	many=(state=listen,established)
+	for i in $(seq 14); do
+		many+=("peer!=192.0.2.$i:443")
+	done
+	list "${many[@]}" --csv
+	[ "$status" -eq 0 ] && [ "${#lines[@]}" -eq 15 ]
+	list "${many[@]}" state=listen --csv
+	[ "$status" -eq 0 ] && [ "${#lines[@]}" -eq 3 ]
+	list "${many[@]}" state=listen state=listen
+	[ "$status" -eq 2 ]
+	[[ $stderr == *"more than 16 selectors"* ]]
+	list "local=$(seq -s , -f '10.0.0.%.0f' 63),127.0.0.1" --csv
+	[ "$status" -eq 0 ] && [ "${#lines[@]}" -eq 12 ]
+	list "local=$(seq -s , -f '10.0.0.%.0f' 65)"
+	[ "$status" -eq 2 ]
+}
+
+@test "a socket of several programs counts once in each, however many processes hold it" {
+	hold 'import ctypes, os, signal, socket
+prctl = ctypes.CDLL(None).prctl
+s = socket.socket()
+s.bind(("127.0.0.1", 0))
+s.listen()
+r, w = os.pipe()
+for name in (b"one", b"two", b"one", b"two", b"tw\xe2\x80\xaeo"):
+    if os.fork() == 0:
+        prctl(1, 9, 0, 0, 0)
+        prctl(15, name, 0, 0, 0)
+        os.write(w, b"x")
+        signal.pause()
+    os.read(r, 1)
+prctl(15, b"three", 0, 0, 0)
+print("ready", flush=True)
+signal.pause()'
+	in_its_netns list --summary program --csv
+	[ "$(tail -n +2 <<<"$output" | cut -d, -f1,2 | sort | tr '\n' ' ')" = 'one,1 three,1 tw\xe2\x80\xaeo,1 two,1 ' ]
+	# What turns the line around is escaped in a table as well.
+	in_its_netns list --summary program
+	[[ $output == *'tw\xe2\x80\xaeo '* ]]
+	let_go
+}
+
+@test "--sort netns: the own one first, though it has a name" {
+	hold 'import os, signal, socket
+s = socket.socket()
+s.bind(("127.0.0.1", 0))
+s.listen()
+print("ready", flush=True)
+signal.pause()'
+	# Names of its own, and no processes but those inside.
+	run --separate-stderr nsenter --net="/proc/$held/ns/net" unshare --mount --pid --fork --mount-proc -- bash -ec '
+		mount -t tmpfs none /run
+		mkdir /run/netns
+		touch /run/netns/zebra /run/netns/ant
+		mount --bind /proc/self/ns/net /run/netns/zebra
+		unshare --net -- bash -ec "mount --bind /proc/self/ns/net /run/netns/ant"
+		mkfifo /run/ready
+		nsenter --net=/run/netns/ant python3 -c "
+import socket, time
+s = socket.socket()
+s.bind((\"127.0.0.1\", 0))
+s.listen()
+open(\"/run/ready\", \"w\").close()
+time.sleep(100)" 3>&- &
+		cat /run/ready
+		"$0" list --all-netns --sort netns -o netns --csv' "$TCPKEEP"
+	[ "$status" -eq 0 ]
+	[ "$(tr -d '\r' <<<"$output" | tr '\n' ' ')" = "netns zebra ant " ]
+	let_go
+}
+
+@test "a thread's own descriptors are not taken for its process's" {
+	hold 'import ctypes, os, signal, socket, threading
+def listener():
+    s = socket.socket()
+    s.bind(("127.0.0.1", 0))
+    s.listen()
+    return s
+first, second = listener(), listener()
+done = threading.Event()
+def apart():
+    ctypes.CDLL(None).unshare(0x400)
+    os.dup2(second.fileno(), first.fileno())
+    done.set()
+    threading.Event().wait()
+threading.Thread(target=apart, daemon=True).start()
+done.wait()
+print(first.fileno(), second.getsockname()[1], os.readlink("/proc/self/fd/%d" % first.fileno())[8:-1], flush=True)
+signal.pause()'
+	read -r fd other inode <<<"$said"
+	in_its_netns list -o pid,fd,inode --csv
+	[ "$(grep -c "^$held,$fd," <<<"$output")" -eq 1 ]
+	[[ $output == *"$held,$fd,$inode"$'\r'* ]]
+	run --separate-stderr "$TCPKEEP" explain "$held:$fd"
+	[ "$status" -eq 0 ]
+	[[ ${lines[0]} != *":$other"* ]]
+	let_go
+}
+
+@test "too few descriptors: all is told, or it is said with what to do" {
+	for n in 20 8 7 6 5; do
+		run --separate-stderr nsenter --net="/proc/$HOLDER/ns/net" bash -c \
+			'ulimit -n "$1"; shift; exec "$0" "$@" 3>&-' "$TCPKEEP" $n list --source diag-fd --json
+		echo "$n: $status $stderr"
+		if [ "$status" -eq 0 ]; then
+			jq -es 'length == 14 and all(.time_s != null)' <<<"$output"
+		else
+			[[ $stderr == *"oo many open files"* ]]
+		fi
+	done
 }
 
 @test "explain PID:FD: the timeline of a live socket, from where it stands" {

@@ -3,6 +3,11 @@
 
 load common
 
+# Those of the overview.
+all_commands() {
+	"$TCPKEEP" --help | awk '/^Commands:/ { on = 1; next } /^$/ { on = 0 } on { print $1 }'
+}
+
 @test "without arguments the overview is shown, and it is a usage error" {
 	run "$TCPKEEP"
 	[ "$status" -eq 2 ]
@@ -12,9 +17,8 @@ load common
 @test "--help and --version" {
 	run "$TCPKEEP" --help
 	[ "$status" -eq 0 ]
-	for command in list sysctl explain run prove; do
-		[[ $output == *"  $command "* ]]
-	done
+	[ -z "$(awk 'length > 80' <<<"$output")" ]
+	[ "$(all_commands | wc -l)" -ge 5 ]
 	run "$TCPKEEP" --version
 	[ "$status" -eq 0 ]
 	[[ $output =~ ^tcpkeep\ [0-9]+\.[0-9]+\.[0-9]+$ ]]
@@ -24,6 +28,8 @@ load common
 	run "$TCPKEEP" sysclt
 	[ "$status" -eq 2 ]
 	[ "$output" = "tcpkeep: unknown command 'sysclt'; did you mean 'sysctl'?" ]
+	run "$TCPKEEP" LIST
+	[ "$output" = "tcpkeep: unknown command 'LIST'; did you mean 'list'?" ]
 	run "$TCPKEEP" frobnicate
 	[ "$status" -eq 2 ]
 	[ "$output" = "tcpkeep: unknown command 'frobnicate'; see 'tcpkeep --help'" ]
@@ -54,11 +60,11 @@ load common
 	[ "$status" -eq 2 ]
 }
 
-@test "every command has help of at most 100 columns and a man page that names each option" {
-	for command in list sysctl explain run prove; do
+@test "every command has help of at most 80 columns and a man page that names each option" {
+	for command in $(all_commands); do
 		run "$TCPKEEP" "$command" --help
 		[ "$status" -eq 0 ]
-		[ -z "$(awk 'length > 100' <<<"$output")" ]
+		awk 'length > 80 { print; wide = 1 } END { exit wide }' <<<"$output"
 		page=$SOURCE/man/tcpkeep-$command.1.scd
 		[ -e "$page" ]
 		for option in $(grep -oE '^  (-[a-z], )?--[a-z-]+' <<<"$output" | grep -oE -- '--.*'); do

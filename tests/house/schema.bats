@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 # What --json prints is what docs/schema says: no member too many, none missing.
 
+# shellcheck disable=SC2016,SC2086,SC2153 # told expands it; words; the environment has it
+
 # valid SCHEMA: each line of stdin against docs/schema/SCHEMA. Members that the schema does not name are refused here,
 # though a reader must allow for them: the schema is the documentation.
 valid() {
@@ -50,4 +52,82 @@ setup_file() {
 
 @test "prove" {
 	"$TCPKEEP" prove --json 2>/dev/null | valid tcpkeep.prove-1.schema.json
+}
+
+# Members of list that only their own column prints.
+ONLY_BY_NAME='["fd", "pid", "program"]'
+
+# told COMMAND: what a shell command prints in a network with a listener and connections, in which
+# $HOLDER:$FD is one of them. It has to succeed: what follows in a pipe would not notice.
+told() {
+	unshare --net --mount-proc --pid --kill-child -- /usr/bin/python3 -c '
+import fcntl, os, socket, struct, subprocess, sys
+with socket.socket() as s:
+    fcntl.ioctl(s, 0x8914, struct.pack("16sH14s", b"lo", 0x9, b""))
+listener = socket.create_server(("127.0.0.1", 0))
+kept = [socket.create_connection(listener.getsockname()) for _ in range(3)]
+kept[0].setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+kept[0].setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
+kept[1].send(b"closed with data unread")
+listener.accept()[0].close()
+os.environ.update(HOLDER=str(os.getpid()), FD=str(kept[0].fileno()))
+sys.exit(subprocess.run(["bash", "-eo", "pipefail", "-c", sys.argv[1]]).returncode)' "$1" \
+		>"$BATS_TEST_TMPDIR/told"
+}
+
+# is_valid SCHEMA: what told has printed.
+is_valid() {
+	valid "$1" <"$BATS_TEST_TMPDIR/told"
+}
+
+needs_root() {
+	[ "$(id -u)" = 0 ] || skip "needs root: a network namespace"
+}
+
+@test "list" {
+	needs_root
+	for source in bpf diag-fd diag; do
+		"$TCPKEEP" list --source $source >/dev/null 2>&1 || continue
+		told "\"\$TCPKEEP\" list --source $source --json"
+		is_valid tcpkeep.list-1.schema.json
+		# Whatever the source cannot tell is null, not absent.
+		jq -es --argjson only "$ONLY_BY_NAME" --slurpfile schema \
+			"$SOURCE/docs/schema/tcpkeep.list-1.schema.json" \
+			'all(keys == ($schema[0].properties | keys) - $only)' "$BATS_TEST_TMPDIR/told"
+		for by in program unit user netns; do
+			told "\"\$TCPKEEP\" list --source $source --summary $by --json"
+			is_valid tcpkeep.list-summary-1.schema.json
+		done
+	done
+}
+
+@test "list -o, each column by itself" {
+	needs_root
+	told '"$TCPKEEP" list --columns | while read -r column _; do
+		"$TCPKEEP" list -o "$column" --json
+	done'
+	is_valid tcpkeep.list-1.schema.json
+	# All that the schema names come of a column.
+	jq -es --slurpfile schema "$SOURCE/docs/schema/tcpkeep.list-1.schema.json" \
+		'(map(keys) | add | unique) == ($schema[0].properties | keys)' "$BATS_TEST_TMPDIR/told"
+}
+
+@test "list --all-netns" {
+	needs_root
+	told 'unshare --net "$TCPKEEP" list --all-netns --json'
+	is_valid tcpkeep.list-1.schema.json
+	told 'unshare --net "$TCPKEEP" list --all-netns --summary netns --json'
+	is_valid tcpkeep.list-summary-1.schema.json
+}
+
+@test "explain PID:FD" {
+	needs_root
+	told '"$TCPKEEP" explain "$HOLDER:$FD" --json
+		"$TCPKEEP" explain "$HOLDER:$((FD - 1))" --json
+		"$TCPKEEP" explain "$HOLDER:$((FD + 1))" --json
+		# Without BPF, through a copy of the descriptor.
+		setpriv --bounding-set=-bpf,-perfmon,-sys_admin --inh-caps=-all -- \
+			"$TCPKEEP" explain "$HOLDER:$FD" --json'
+	is_valid tcpkeep.explain-1.schema.json
+	[ "$(wc -l <"$BATS_TEST_TMPDIR/told")" -eq 4 ]
 }

@@ -3,7 +3,7 @@
 # and getsockopt(), row by row. TCPKEEP is the program, SOCKOPTS reads options past all code of
 # ours, helpers/room has made the namespaces.
 
-# shellcheck disable=SC2034,SC2086 # the loaded files use them; ports are numbers
+# shellcheck disable=SC2034,SC2086,SC2153 # the loaded files use them; ports are numbers
 bats_require_minimum_version 1.5.0
 
 load ../helpers/stage

@@ -425,6 +425,35 @@ static void few_descriptors_are_enough(void **state)
 	owners_free(owners);
 }
 
+/* Not one descriptor to be had: it is counted, with the reason, and nothing is guessed. */
+static void no_descriptors_are_told(void **state)
+{
+	struct connection c = connection_make(KIND_V4, IPPROTO_TCP, false);
+	struct holder holder = holder_start("holder", NULL, NULL);
+	_cleanup_(owners_cleanup) struct owners *owners = owners_now();
+	_cleanup_(getfd_cleanup) struct getfd *getfd = NULL;
+	struct look look = {.cookie = cookie_of(c.ours)};
+	struct source_diag source = {NULL, NULL, here, owners, NULL};
+	struct rlimit before, few;
+
+	(void)state;
+	assert_int_equal(getfd_new(&getfd, NULL), 0);
+	source.getfd = getfd;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	few = before;
+	few.rlim_cur = (rlim_t)holder.answer + 2; /* the walk's own */
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	assert_int_equal(source_diag_run(&source, on_row, &look, &look.counts, NULL), 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(look.matched, 1);
+	assert_int_equal(look.row.known & ROW_KNOWN_SETTINGS, 0);
+	assert_true(look.counts.starved >= 1);
+	assert_int_equal(look.counts.starved_of, EMFILE);
+	assert_int_equal(look.counts.denied, 0);
+	holder_end(&holder);
+	connection_close(&c);
+}
+
 /* keepalive= looks at what only the settings tell: it must not be decided before. */
 static void selectors_see_the_settings(void **state)
 {
@@ -562,6 +591,7 @@ int main(void)
 		cmocka_unit_test(never_a_wrong_socket),
 		cmocka_unit_test(without_owners_nothing_is_guessed),
 		cmocka_unit_test(few_descriptors_are_enough),
+		cmocka_unit_test(no_descriptors_are_told),
 		cmocka_unit_test(selectors_see_the_settings),
 		cmocka_unit_test(a_sandbox_is_told_in_words),
 		cmocka_unit_test(another_users_sockets_are_denied_and_counted),

@@ -78,3 +78,17 @@ static inline void join(int fd, const struct address *to)
 {
 	KEPT(connect(fd, (const struct sockaddr *)&to->storage, to->len));
 }
+
+/* The path of the program, for children that execute it. */
+extern char *self;
+
+/* shim-children.c: TIME INTVL PROBES, which each socket has to have, and how many TURNS. */
+void do_threads(char **args);
+void do_fork(char **args);
+void do_vfork(char **args);
+void do_vfork_race(char **args);
+void do_spawn(char **args);
+void do_check(char **args);
+
+/* shim-enforce.c: tcp|mptcp faults|- */
+void do_enforce(char **args);

@@ -137,11 +137,21 @@ static void the_nearest_word_is_offered(void **state)
 static void hostile_bytes_are_escaped(void **state)
 {
 	static const char hostile[] = "a\033[31m\nb\xff\xc2\x9b\\\xc3\xa9";
+	static const char *const turning[] = {
+		"\u061c", "\u200e", "\u200f", "\u202e", "\u202a", "\u202d", "\u2066", "\u2069",
+	};
 	char text[64], tiny[8];
 
 	(void)state;
 	assert_string_equal(escape_text(hostile, sizeof(hostile) - 1, text, sizeof(text)),
 			    "a\\x1b[31m\\x0ab\\xff\\xc2\\x9b\\\\\xc3\xa9");
+	/* What turns the line around: "gpj.exe" would be read as "exe.jpg". */
+	for (size_t i = 0; i < ARRAY_SIZE(turning); i++) {
+		escape_text(turning[i], strlen(turning[i]), text, sizeof(text));
+		for (const char *at = text; *at; at++)
+			assert_in_range(*at, 0x20, 0x7e);
+	}
+	assert_string_equal(escape_text(turning[3], 3, text, sizeof(text)), "\\xe2\\x80\\xae");
 	assert_string_equal(escape_text("0123456789", 10, tiny, sizeof(tiny)), "0123...");
 	assert_string_equal(escape_text("1234567", 7, tiny, sizeof(tiny)), "1234567");
 }

@@ -115,6 +115,26 @@ static void data_in_flight_is_the_models(void **state)
 	}
 }
 
+/* A program may set 24 days, and an operator timeouts of at most a second: two million of them lie
+ * between. Of a million such sockets none may take milliseconds: counted one by one, these would
+ * take minutes. */
+static void a_long_user_timeout_takes_no_longer(void **state)
+{
+	const struct tcpkeep_kernel hasty = {1000, TCPKEEP_SYSCTLS_DEFAULT, 15, 0, 1000, 60};
+	struct tcpkeep_settings s = on(60, 10, 6, INT32_MAX);
+	struct socket_row row = row_with(ROW_TIMER_RETRANSMIT, 200, 10);
+	struct outlook outlook;
+
+	(void)state;
+	for (int i = 0; i < 100000; i++)
+		outlook_of(&row, &s, &hasty, &outlook);
+	assert_true(outlook.in_us == (200 + (uint64_t)INT32_MAX) * 1000);
+	/* Three lie behind: 400, 800 and 1000 ms after the first. */
+	row.retransmits = 3;
+	outlook_of(&row, &s, &hasty, &outlook);
+	assert_true(outlook.in_us == (200 + (uint64_t)INT32_MAX - 2200) * 1000);
+}
+
 static void a_window_is_the_models(void **state)
 {
 	struct tcpkeep_settings s = on(60, 10, 6, 0);
@@ -214,6 +234,7 @@ int main(void)
 		cmocka_unit_test(idle_is_the_models),
 		cmocka_unit_test(an_older_timer_is_armed_again_for_the_rest),
 		cmocka_unit_test(data_in_flight_is_the_models),
+		cmocka_unit_test(a_long_user_timeout_takes_no_longer),
 		cmocka_unit_test(a_window_is_the_models),
 		cmocka_unit_test(words),
 		cmocka_unit_test(what_is_not_known_is_not_guessed),

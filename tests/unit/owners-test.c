@@ -12,6 +12,17 @@
 #define MANY      1000000
 #define PROCESSES 500
 
+/* Those of the last key; the list is as long as the longest so far. */
+static struct owner_list list;
+
+static size_t find(const struct owners *owners, uint64_t key)
+{
+	size_t n = SIZE_MAX;
+
+	assert_true(owners_find(owners, key, &list, &n) == 0);
+	return n;
+}
+
 static struct owners *fresh(void)
 {
 	struct owners *owners;
@@ -23,17 +34,16 @@ static struct owners *fresh(void)
 static void one_socket_has_its_owner(void **state)
 {
 	_cleanup_(owners_cleanup) struct owners *owners = fresh();
-	struct socket_owner owner = {0};
 
 	(void)state;
-	assert_int_equal(owners_find(owners, 7, &owner, 1), 0);
+	assert_int_equal(find(owners, 7), 0);
 	assert_int_equal(owners_add(owners, 7, 100, 3), 0);
 	assert_int_equal(owners_set_program(owners, 100, "redis-server"), 0);
-	assert_int_equal(owners_find(owners, 7, &owner, 1), 1);
-	assert_int_equal(owner.pid, 100);
-	assert_int_equal(owner.fd, 3);
-	assert_string_equal(owner.program, "redis-server");
-	assert_int_equal(owners_find(owners, 8, &owner, 1), 0);
+	assert_int_equal(find(owners, 7), 1);
+	assert_int_equal(list.at[0].pid, 100);
+	assert_int_equal(list.at[0].fd, 3);
+	assert_string_equal(list.at[0].program, "redis-server");
+	assert_int_equal(find(owners, 8), 0);
 }
 
 /* Keys are whatever the kernel gives: zero and both ends of the range are keys like others. */
@@ -41,14 +51,13 @@ static void every_key_is_a_key(void **state)
 {
 	static const uint64_t keys[] = {0, 1, UINT32_MAX, UINT64_C(1) << 32, UINT64_MAX};
 	_cleanup_(owners_cleanup) struct owners *owners = fresh();
-	struct socket_owner owner;
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
 		assert_int_equal(owners_add(owners, keys[i], (int)i + 1, 0), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-		assert_int_equal(owners_find(owners, keys[i], &owner, 1), 1);
-		assert_int_equal(owner.pid, (int)i + 1);
+		assert_int_equal(find(owners, keys[i]), 1);
+		assert_int_equal(list.at[0].pid, (int)i + 1);
 	}
 }
 
@@ -64,20 +73,26 @@ static void several_owners_come_ordered(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(added); i++)
 		assert_int_equal(owners_add(owners, 42, added[i].pid, added[i].fd), 0);
 	owners_set_program(owners, 20, "twenty");
-	/* The first n are the same, whatever n is, and nothing is written behind them. */
-	for (size_t n = 0; n <= ARRAY_SIZE(added) + 1; n++) {
-		struct socket_owner buf[ARRAY_SIZE(added) + 2];
-
-		memset(buf, 0x55, sizeof(buf));
-		assert_int_equal(owners_find(owners, 42, buf, n), ARRAY_SIZE(added));
-		for (size_t i = 0; i < n && i < ARRAY_SIZE(ordered); i++) {
-			assert_int_equal(buf[i].pid, ordered[i].pid);
-			assert_int_equal(buf[i].fd, ordered[i].fd);
-			assert_string_equal(buf[i].program, buf[i].pid == 20 ? "twenty" : "");
-		}
-		for (size_t i = MIN(n, ARRAY_SIZE(ordered)); i < ARRAY_SIZE(buf); i++)
-			assert_int_equal(buf[i].pid, 0x55555555);
+	assert_int_equal(find(owners, 42), ARRAY_SIZE(ordered));
+	for (size_t i = 0; i < ARRAY_SIZE(ordered); i++) {
+		assert_int_equal(list.at[i].pid, ordered[i].pid);
+		assert_int_equal(list.at[i].fd, ordered[i].fd);
+		assert_string_equal(list.at[i].program, ordered[i].pid == 20 ? "twenty" : "");
 	}
+}
+
+/* Threads without a leader may tell the same descriptor, each of them. */
+static void what_is_told_twice_is_there_once(void **state)
+{
+	static const int pids[] = {7, 7, 3, 7, 3};
+	_cleanup_(owners_cleanup) struct owners *owners = fresh();
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(pids); i++)
+		assert_int_equal(owners_add(owners, 42, pids[i], 5), 0);
+	assert_int_equal(find(owners, 42), 2);
+	assert_int_equal(list.at[0].pid, 3);
+	assert_int_equal(list.at[1].pid, 7);
 }
 
 static void names_are_cut_never_overrun(void **state)
@@ -85,18 +100,17 @@ static void names_are_cut_never_overrun(void **state)
 	static const char full[16] = {'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h',
 				      'i', 'j', 'k', 'l', 'm', 'n', 'o', 'p'};
 	_cleanup_(owners_cleanup) struct owners *owners = fresh();
-	struct socket_owner owner;
 
 	(void)state;
 	owners_add(owners, 1, 1, 1);
 	owners_set_program(owners, 1, full);
-	assert_int_equal(owners_find(owners, 1, &owner, 1), 1);
-	assert_string_equal(owner.program, "abcdefghijklmno");
+	assert_int_equal(find(owners, 1), 1);
+	assert_string_equal(list.at[0].program, "abcdefghijklmno");
 	/* exec() meanwhile: nothing of the longer name stays. */
 	owners_set_program(owners, 1, "\033[31m\n");
-	owners_find(owners, 1, &owner, 1);
-	assert_string_equal(owner.program, "\033[31m\n");
-	assert_int_equal(owner.program[15], 0);
+	find(owners, 1);
+	assert_string_equal(list.at[0].program, "\033[31m\n");
+	assert_int_equal(list.at[0].program[15], 0);
 }
 
 static void what_is_no_descriptor_is_refused(void **state)
@@ -114,20 +128,37 @@ static void what_is_no_descriptor_is_refused(void **state)
 static void a_thousand_owners_of_one_socket(void **state)
 {
 	_cleanup_(owners_cleanup) struct owners *owners = fresh();
-	struct socket_owner buf[3];
 
 	(void)state;
 	for (int pid = 1000; pid > 0; pid--) {
 		assert_int_equal(owners_add(owners, 5, pid, 3), 0);
 		assert_int_equal(owners_add(owners, 1000 + (uint64_t)pid, pid, 4), 0);
 	}
-	assert_int_equal(owners_find(owners, 5, buf, 3), 1000);
+	assert_int_equal(find(owners, 5), 1000);
 	for (int i = 0; i < 3; i++)
-		assert_int_equal(buf[i].pid, i + 1);
+		assert_int_equal(list.at[i].pid, i + 1);
 	for (int pid = 1; pid <= 1000; pid++) {
-		assert_int_equal(owners_find(owners, 1000 + (uint64_t)pid, buf, 3), 1);
-		assert_int_equal(buf[0].pid, pid);
+		assert_int_equal(find(owners, 1000 + (uint64_t)pid), 1);
+		assert_int_equal(list.at[0].pid, pid);
 	}
+}
+
+/* One listener with all the descriptors that a process may open, and its children: a search for
+ * each of them, along all the others, took minutes. */
+static void two_million_descriptors_of_one_socket(void **state)
+{
+	_cleanup_(owners_cleanup) struct owners *owners = fresh();
+
+	(void)state;
+	for (int pid = 100; pid > 0; pid--)
+		for (int fd = 0; fd < 20000; fd++)
+			assert_true(owners_add(owners, 5, pid, fd) == 0);
+	assert_int_equal(owners_add(owners, 6, 1, 20000), 0);
+	assert_int_equal(owners_count(owners), 2000001);
+	assert_int_equal(find(owners, 6), 1);
+	assert_int_equal(find(owners, 5), 2000000);
+	for (int i = 0; i < 2000000; i++)
+		assert_true(list.at[i].pid == 1 + i / 20000 && list.at[i].fd == i % 20000);
 }
 
 /* Numbered as the kernel numbers: inodes and cookies count up, with gaps. */
@@ -139,7 +170,6 @@ static uint64_t key_of(int i)
 static void a_million_sockets_stay_small(void **state)
 {
 	_cleanup_(owners_cleanup) struct owners *owners = fresh();
-	struct socket_owner owner;
 
 	(void)state;
 	for (int i = 0; i < MANY; i++) {
@@ -157,12 +187,12 @@ static void a_million_sockets_stay_small(void **state)
 	assert_int_equal(owners_count(owners), MANY);
 	assert_in_range(owners_bytes(owners), 16 * MANY, 40 * MANY);
 	for (int i = 0; i < MANY; i++) {
-		assert_true(owners_find(owners, key_of(i), &owner, 1) == 1);
-		assert_true(owner.fd == i && owner.pid == 1 + i / (MANY / PROCESSES));
+		assert_true(find(owners, key_of(i)) == 1);
+		assert_true(list.at[0].fd == i && list.at[0].pid == 1 + i / (MANY / PROCESSES));
 	}
-	assert_string_equal(owner.program, "worker-500");
+	assert_string_equal(list.at[0].program, "worker-500");
 	for (int i = 0; i < MANY; i++)
-		assert_true(owners_find(owners, key_of(i) + 1, NULL, 0) == 0);
+		assert_true(find(owners, key_of(i) + 1) == 0);
 }
 
 int main(void)
@@ -171,11 +201,15 @@ int main(void)
 		cmocka_unit_test(one_socket_has_its_owner),
 		cmocka_unit_test(every_key_is_a_key),
 		cmocka_unit_test(several_owners_come_ordered),
+		cmocka_unit_test(what_is_told_twice_is_there_once),
 		cmocka_unit_test(names_are_cut_never_overrun),
 		cmocka_unit_test(what_is_no_descriptor_is_refused),
 		cmocka_unit_test(a_thousand_owners_of_one_socket),
+		cmocka_unit_test(two_million_descriptors_of_one_socket),
 		cmocka_unit_test(a_million_sockets_stay_small),
 	};
+	int r = run_unit_tests("owners", tests);
 
-	return run_unit_tests("owners", tests);
+	owner_list_clear(&list);
+	return r;
 }

@@ -368,6 +368,12 @@ static void a_user_goes_by_name_or_number(void **state)
 	row.uid = 0;
 	row.state = 6;
 	check_unknown("user=root", &row, NULL);
+	/* A handshake is nobody's; the walk in the kernel tells the listener's user. */
+	row.state = 12;
+	check_unknown("user=root", &row, NULL);
+	row.uid = 1000;
+	check_unknown("user=1000", &row, NULL);
+	row.uid = 0;
 	row.state = 1;
 	row.flags = ROW_ORPHAN;
 	check_unknown("user=root", &row, NULL);

@@ -205,6 +205,7 @@ static void dangers_are_told(void **state)
 	assert_int_equal(warnings_of("off user-timeout=30s"), TCPKEEP_WARN_USER_TIMEOUT_OFF);
 	assert_int_equal(warnings_of("off probes=1"), 0);
 	assert_int_equal(warnings_of("time=9"), TCPKEEP_WARN_CHATTY);
+	assert_int_equal(warnings_of("time=9 intvl=10"), TCPKEEP_WARN_INTVL_OVER_TIME);
 	assert_int_equal(warnings_of("time=60 intvl=75"), TCPKEEP_WARN_INTVL_OVER_TIME);
 	assert_int_equal(tcpkeep_settings_warnings(&sysctls), TCPKEEP_WARN_TIME_NEVER |
 								      TCPKEEP_WARN_INTVL_ZERO |

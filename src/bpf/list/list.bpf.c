@@ -3,6 +3,11 @@
  * The walks behind `tcpkeep list`: every TCP socket of one network namespace, every descriptor of a
  * socket. Structs carry only the members that are read; CO-RE finds them in the running kernel
  * (5.15 and later).
+ *
+ * Members are reached from as few structs as can be, (struct tcp_sock *)sk for one: for each struct
+ * from which a relocation starts, the kernel looks through its 100,000 types, and it remembers what
+ * it found in 31 places by a hash of the name (kernel/bpf/btf.c, VMLINUX_CAND_CACHE_SIZE). Names
+ * that share a place are looked for again at each use: that was a third of the start of `list`.
  */
 #include <linux/bpf.h>
 #include <linux/types.h>
@@ -18,6 +23,13 @@
 
 #define AF_INET  2
 #define AF_INET6 10
+
+/* stdint.h of the C library is not for this target. */
+#define INT32_MAX  __INT32_MAX__
+#define UINT32_MAX __UINT32_MAX__
+
+#define IPPROTO_TCP   6
+#define IPPROTO_MPTCP 262
 
 /* include/net/tcp_states.h */
 #define TCP_SYN_SENT     2
@@ -72,15 +84,17 @@ struct inode {
 	unsigned long i_ino;
 } CORE;
 
-struct file {
-	struct inode *f_inode;
-} CORE;
-
+struct file;
 struct sock;
 
 struct socket {
-	struct file *file;
 	struct sock *sk;
+} CORE;
+
+/* What every struct socket that a file stands for is part of. */
+struct socket_alloc {
+	struct socket socket;
+	struct inode vfs_inode;
 } CORE;
 
 struct kernfs_node {
@@ -101,6 +115,7 @@ struct sock {
 	struct timer_list sk_timer;
 	struct sock_cgroup_data sk_cgrp_data;
 	__u32 sk_ack_backlog;
+	__u16 sk_protocol;
 } CORE;
 
 struct inet_sock {
@@ -108,6 +123,7 @@ struct inet_sock {
 } CORE;
 
 struct inet_connection_sock {
+	struct inet_sock icsk_inet;
 	struct timer_list icsk_retransmit_timer;
 	__u8 icsk_pending;
 	__u8 icsk_retransmits;
@@ -134,6 +150,10 @@ struct mptcp_subflow_context {
 /* The keepalive timer where it is not sock.sk_timer. */
 struct inet_connection_sock___keepalive {
 	struct timer_list icsk_keepalive_timer;
+} CORE;
+
+struct tcp_sock___keepalive {
+	struct inet_connection_sock___keepalive inet_conn;
 } CORE;
 
 struct inet_timewait_sock {
@@ -167,10 +187,13 @@ struct pid {
 	struct upid numbers[1];
 } CORE;
 
+struct files_struct;
+
 struct task_struct {
 	struct pid *thread_pid;
 	struct task_struct *group_leader;
-	int tgid;
+	struct files_struct *files;
+	int pid, tgid;
 	char comm[16];
 } CORE;
 
@@ -209,14 +232,21 @@ __u8 tcpkeep_listens[LIST_PORTS] = {};
  */
 __u32 tcpkeep_pid_depth = 0;
 
+/* The last process without a leader: its descriptors, and the thread with which they are told. */
+__u64 tcpkeep_led_files = 0;
+__u32 tcpkeep_led_tgid = 0, tcpkeep_led_tid = 0;
+
 static __always_inline __u32 now_ticks(void)
 {
 	return (__u32)bpf_jiffies64();
 }
 
-static __always_inline __u32 to_ms(__u32 ticks)
+/* The longest there is for what does not fit: 2^32 ticks of 4 ms are 198 days. */
+static __always_inline __u32 to_ms(__u32 ticks, __u32 longest)
 {
-	return (__u32)((__u64)ticks * 1000 / tcpkeep_hz);
+	__u64 ms = (__u64)ticks * 1000 / tcpkeep_hz;
+
+	return ms < longest ? (__u32)ms : longest;
 }
 
 static __always_inline void fill_addresses(struct socket_row *row, struct sock_common *skc)
@@ -270,42 +300,45 @@ static __always_inline __u8 transmit_timer(__u8 pending)
 	return ROW_TIMER_NONE;
 }
 
-static __always_inline struct timer_list *keepalive_timer(struct tcp_sock *tp)
-{
-	struct inet_connection_sock___keepalive *icsk = (void *)&tp->inet_conn;
-
-	/* Moved from struct sock in newer kernels. */
-	if (bpf_core_field_exists(icsk->icsk_keepalive_timer))
-		return &icsk->icsk_keepalive_timer;
-	return &((struct sock *)tp)->sk_timer;
-}
-
 /* Until a timer is due; 0 when it is late, as sock_diag tells it. */
 static __always_inline __s32 due_ms(unsigned long expires)
 {
 	__s32 ticks = (__s32)((__u32)expires - now_ticks());
 
-	return ticks > 0 ? (__s32)to_ms((__u32)ticks) : 0;
+	return ticks > 0 ? (__s32)to_ms((__u32)ticks, INT32_MAX) : 0;
+}
+
+/* Is keepalive's timer armed, and when is it due? */
+static __always_inline bool keepalive_timer(struct tcp_sock *tp, unsigned long *expires)
+{
+	struct tcp_sock___keepalive *newer = (void *)tp;
+
+	/* Moved from struct sock in newer kernels. */
+	if (bpf_core_field_exists(newer->inet_conn.icsk_keepalive_timer)) {
+		*expires = newer->inet_conn.icsk_keepalive_timer.expires;
+		return newer->inet_conn.icsk_keepalive_timer.entry.pprev;
+	}
+	*expires = tp->inet_conn.icsk_inet.sk.sk_timer.expires;
+	return tp->inet_conn.icsk_inet.sk.sk_timer.entry.pprev;
 }
 
 static __always_inline void fill_timer(struct socket_row *row, struct tcp_sock *tp)
 {
-	struct inet_connection_sock *icsk = &tp->inet_conn;
-	struct timer_list *timer = keepalive_timer(tp);
+	unsigned long expires;
 
 	row->known |= ROW_KNOWN_TIMER;
-	row->timer = transmit_timer(icsk->icsk_pending);
+	row->timer = transmit_timer(tp->inet_conn.icsk_pending);
 	if (row->timer) {
-		row->timer_ms = due_ms(icsk->icsk_retransmit_timer.expires);
+		row->timer_ms = due_ms(tp->inet_conn.icsk_retransmit_timer.expires);
 	} else {
 		/* A listener's is armed by nobody: tcp_set_keepalive(). */
-		if (!timer->entry.pprev || row->state == TCP_LISTEN)
+		if (!keepalive_timer(tp, &expires) || row->state == TCP_LISTEN)
 			return;
 		row->timer = ROW_TIMER_KEEPALIVE;
-		row->timer_ms = due_ms(timer->expires);
+		row->timer_ms = due_ms(expires);
 	}
-	row->probes_out = icsk->icsk_probes_out;
-	row->retransmits = icsk->icsk_retransmits;
+	row->probes_out = tp->inet_conn.icsk_probes_out;
+	row->retransmits = tp->inet_conn.icsk_retransmits;
 }
 
 static __always_inline void fill_transfer(struct socket_row *row, struct tcp_sock *tp)
@@ -314,13 +347,13 @@ static __always_inline void fill_transfer(struct socket_row *row, struct tcp_soc
 	__u32 ack = now_ticks() - tp->rcv_tstamp;
 
 	if (row->state == TCP_LISTEN) {
-		row->unsent = ((struct sock *)tp)->sk_ack_backlog;
+		row->unsent = tp->inet_conn.icsk_inet.sk.sk_ack_backlog;
 		return;
 	}
 	if (row->state == TCP_CLOSE || row->state == TCP_SYN_SENT)
 		return;
 	/* keepalive_time_elapsed() */
-	row->silence_ms = to_ms(data < ack ? data : ack);
+	row->silence_ms = to_ms(data < ack ? data : ack, UINT32_MAX);
 	row->known |= ROW_KNOWN_SILENCE;
 	row->unacked = tp->snd_nxt - tp->snd_una;
 	row->unsent = tp->write_seq - tp->snd_nxt;
@@ -328,11 +361,9 @@ static __always_inline void fill_transfer(struct socket_row *row, struct tcp_soc
 
 static __always_inline void fill_settings(struct socket_row *row, struct tcp_sock *tp)
 {
-	struct sock *sk = (struct sock *)tp;
-
 	row->known |= ROW_KNOWN_KEEPALIVE | ROW_KNOWN_SETTINGS | ROW_KNOWN_ORIGIN |
 		      ROW_KNOWN_USER_TIMEOUT;
-	if (sk->__sk_common.skc_flags & (1UL << SOCK_KEEPOPEN))
+	if (tp->inet_conn.icsk_inet.sk.__sk_common.skc_flags & (1UL << SOCK_KEEPOPEN))
 		row->flags |= ROW_KEEPALIVE;
 	row->time_s = (__s32)(tp->keepalive_time / tcpkeep_hz);
 	row->intvl_s = (__s32)(tp->keepalive_intvl / tcpkeep_hz);
@@ -367,26 +398,26 @@ static __always_inline void fill_request(struct socket_row *row, struct tcp_requ
 static __always_inline __u64 mptcp_cookie(struct tcp_sock *tp)
 {
 	struct mptcp_subflow_context *subflow = tp->inet_conn.icsk_ulp_data;
+	struct sock_common *conn = (struct sock_common *)BPF_CORE_READ(subflow, conn);
 
-	return (__u64)BPF_CORE_READ(subflow, conn, __sk_common.skc_cookie.counter);
+	return (__u64)BPF_CORE_READ(conn, skc_cookie.counter);
 }
 
 static __always_inline void fill_identity(struct socket_row *row, struct tcp_sock *tp)
 {
-	struct sock *sk = (struct sock *)tp;
-	struct socket *socket = sk->sk_socket;
-	struct cgroup *cgroup = sk->sk_cgrp_data.cgroup;
+	struct socket_alloc *socket = (void *)tp->inet_conn.icsk_inet.sk.sk_socket;
+	struct cgroup *cgroup = tp->inet_conn.icsk_inet.sk.sk_cgrp_data.cgroup;
 
 	if (cgroup) {
 		row->cgroup = cgroup->kn->id;
 		row->known |= ROW_KNOWN_CGROUP;
 	}
 	/* A connection that is not accepted yet has no struct socket either, but is not dead. */
-	if (sk->__sk_common.skc_flags & (1UL << SOCK_DEAD))
+	if (tp->inet_conn.icsk_inet.sk.__sk_common.skc_flags & (1UL << SOCK_DEAD))
 		row->flags |= ROW_ORPHAN;
-	if (socket && socket->file)
-		row->inode = (__u32)socket->file->f_inode->i_ino;
-	row->cookie = bpf_get_socket_cookie(sk);
+	if (socket)
+		row->inode = (__u32)BPF_CORE_READ(socket, vfs_inode.i_ino);
+	row->cookie = bpf_get_socket_cookie(tp);
 	if (tp->is_mptcp) {
 		row->flags |= ROW_MPTCP;
 		row->cookie = mptcp_cookie(tp);
@@ -475,22 +506,52 @@ static __always_inline __u32 pid_of(struct task_struct *task)
 	return BPF_CORE_READ((struct upid *)numbers, nr);
 }
 
+/*
+ * Are these the descriptors of the process? The walk comes by each thread that does not share its
+ * leader's. A thread may have made itself some of its own, unshare(CLONE_FILES): what has a number
+ * there has another one, or none, in /proc/PID/fd, which is the leader's, and is not told. Of a
+ * leader that has ended before its threads nothing is left: theirs are told then, once.
+ */
+static __always_inline bool are_the_processes(struct task_struct *task)
+{
+	__u64 files = (__u64)task->files;
+	__u64 leaders = (__u64)BPF_CORE_READ(task, group_leader, files);
+
+	if (files == leaders || leaders)
+		return files == leaders;
+	if (files == tcpkeep_led_files && (__u32)task->tgid == tcpkeep_led_tgid)
+		return (__u32)task->pid == tcpkeep_led_tid;
+	tcpkeep_led_files = files;
+	tcpkeep_led_tgid = (__u32)task->tgid;
+	tcpkeep_led_tid = (__u32)task->pid;
+	return true;
+}
+
+static __always_inline bool is_tcp(struct sock *sk)
+{
+	__u16 family = ((struct sock_common *)sk)->skc_family;
+	__u16 protocol = ((struct tcp_sock *)sk)->inet_conn.icsk_inet.sk.sk_protocol;
+
+	return (family == AF_INET || family == AF_INET6) &&
+	       (protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP);
+}
+
 SEC("iter/task_file")
 int tcpkeep_list_owners(struct bpf_iter__task_file *ctx)
 {
 	struct task_struct *task = ctx->task;
 	struct file *file = ctx->file;
 	struct list_owner row = {};
-	struct socket *socket;
+	struct socket_alloc *socket;
 	struct sock *sk;
 
 	if (!task || !file)
 		return 0;
-	socket = bpf_sock_from_file(file);
+	socket = (void *)bpf_sock_from_file(file);
 	if (!socket)
 		return 0;
-	sk = socket->sk;
-	if (!sk)
+	sk = socket->socket.sk;
+	if (!sk || !is_tcp(sk) || !are_the_processes(task))
 		return 0;
 	row.cookie = bpf_get_socket_cookie(sk);
 	row.pid = pid_of(task);

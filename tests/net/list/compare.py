@@ -50,14 +50,13 @@ def ss_endpoint(text):
 
 
 def ss_seconds(text):
-    """The least and the most that 1min1sec, 1.234ms, 200ms, 9.5sec or 119min can stand for."""
-    total, step = 0.0, 0.001
-    for number, unit in re.findall(r"([\d.]+)(min|sec|ms)", text):
-        digits = len(number.split(".")[1]) if "." in number and unit == "sec" else 0
-        total += float(number) * {"min": 60, "sec": 1, "ms": 0.001}[unit]
-        step = {"min": 60, "sec": 10.0 ** -digits, "ms": 0.001}[unit]
-    # Past the hour it is minutes and hours alone.
-    return total, total + step
+    """The least and the most that 119min, 1min1sec, 14sec or 200ms can stand for; and 9.396ms,
+    which is ss's way to write 9 s and 396 ms."""
+    total = 0.0
+    for number, unit in re.findall(r"(\d+)(min|sec|ms|\.)", text):
+        size = {"min": 60, "sec": 1, ".": 1, "ms": 0.001}[unit]
+        total += int(number) * size
+    return total, total + size
 
 
 def read_ss():
@@ -161,6 +160,10 @@ class World:
             self.sockopts,
         )
 
+    def fired_until(self, after):
+        """Has a timer been set anew?"""
+        return any(row["timer_s"] < after.proc[key]["timer_s"] for key, row in self.proc.items())
+
 
 def read_list(source):
     rows = {}
@@ -179,7 +182,7 @@ def look(source):
         before = World()
         rows = read_list(source)
         after = World()
-        if before.still() == after.still():
+        if before.still() == after.still() and not before.fired_until(after):
             return before, rows, after
         time.sleep(0.1)
     sys.exit("the sockets do not come to rest")
