@@ -41,7 +41,7 @@ start_some() {
 	local kind
 	start silent python3 ready "$PYTHON3" "$CLIENTS/hold.py" listen $SILENT $SILENT2 $BEHIND_NGINX
 	start postgres initdb "ready to accept connections" serve_postgres
-	start nginx nginx "start worker process " serve_nginx
+	start nginx nginx "start worker process " after silent serve_nginx
 	start sshd sshd "Server listening" serve_sshd
 	start redis redis-server "Ready to accept connections" \
 		redis-server --save "" --bind 127.0.0.1 --port $REDIS

@@ -34,9 +34,9 @@ start_servers() {
 	start silent python3 ready "$PYTHON3" "$CLIENTS/hold.py" listen $SILENT $SILENT2 $SILENT3 \
 		$BEHIND_NGINX $BEHIND_HAPROXY
 	start postgres initdb "ready to accept connections" serve_postgres
-	start nginx nginx "start worker process " serve_nginx
+	start nginx nginx "start worker process " after silent serve_nginx
 	start sshd sshd "Server listening" serve_sshd
-	start haproxy haproxy :$HAPROXY serve_haproxy
+	start haproxy haproxy :$HAPROXY after silent serve_haproxy
 	start redis redis-server "$listening" "${RUN[@]}" \
 		redis-server --save "" --bind 127.0.0.1 --port $REDIS
 	start redis-zero redis-server "$listening" "${RUN[@]}" \
