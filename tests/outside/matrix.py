@@ -90,19 +90,25 @@ def cell(found, key, bare):
     return " and ".join(sorted(words)), all(look["ss_agrees"] for look in seen)
 
 
+def warning(found, key):
+    """What tcpkeep warned of before it started the program, or None."""
+    role, name = key
+    program = found["programs"].get(name, {}) if role == "client" else {}
+    said = program.get("err") or found["logs"].get(name) or ""
+    return next((line for line in said.splitlines() if line.startswith("tcpkeep: warning: run: ")), None)
+
+
 def reason(passes, key, cells):
-    """In tcpkeep's own words, without the paths."""
-    said = refusal(passes["alone"], key)
-    if not said:
-        program = passes["alone"]["programs"].get(key[1], {}) if key[0] == "client" else {}
-        log = program.get("err") or passes["alone"]["logs"].get(key[1], "") or ""
-        warnings = [line for line in log.splitlines() if line.startswith("tcpkeep: warning: ")]
-        said = warnings[0] if warnings else None
-    if said:
-        said = re.sub(r"^tcpkeep: (warning: )?run: (/\S+ )?", "", said.splitlines()[0]).split(";")[0]
-        return re.sub(r"/\S+?(?=[,:]?( |$))", "PATH", said)
-    if "missed" in cells.values():
-        return "not said"
+    """In tcpkeep's own words, without the paths: of the first mode in which a socket was not reached."""
+    for mode in passes:
+        if cells[mode] not in ("refused", "missed"):
+            continue
+        said = refusal(passes[mode], key) or warning(passes[mode], key)
+        if not said:
+            return "not said"
+        said = re.sub(r"^tcpkeep: (warning: )?run: (method \w+: )?(/\S+ )?", "", said.splitlines()[0]).split(";")[0]
+        said = re.sub(r"/\S+?(?=[,:]?( |$))", "PATH", said)
+        return said if mode == MODES[0] else f"{mode}: {said}"
     return "what it sets itself stands" if "own" in cells.values() else ""
 
 
