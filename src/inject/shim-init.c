@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The preload library's start: what the environment asks for, made ready for the hooks. */
+#include <dlfcn.h>
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -113,6 +113,28 @@ static void learn_owner(void)
 	owner = (pid_t)syscall(SYS_getpid);
 }
 
+/*
+ * What pthread_atfork() of glibc's static part calls. A program of another C library that is
+ * started in the tree loads us as well, and musl ends it when a symbol is missing: this one may be,
+ * and there pthread_atfork() is a symbol like any other.
+ */
+extern int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void),
+			     void *dso) __attribute__((weak));
+extern void *__dso_handle;
+
+static void learn_owner_after_fork(void)
+{
+	int (*at_fork)(void (*)(void), void (*)(void), void (*)(void));
+
+	if (__register_atfork) {
+		__register_atfork(NULL, NULL, learn_owner, &__dso_handle);
+		return;
+	}
+	*(void **)&at_fork = dlsym(RTLD_DEFAULT, "pthread_atfork");
+	if (at_fork)
+		at_fork(NULL, NULL, learn_owner);
+}
+
 bool shim_in_vfork(void)
 {
 	return owner && (pid_t)syscall(SYS_getpid) != owner;
@@ -134,7 +156,7 @@ static void start(void)
 
 	shim_resolve();
 	learn_owner();
-	pthread_atfork(NULL, NULL, learn_owner);
+	learn_owner_after_fork();
 	/* A program that gained privileges: its environment is not to be believed. */
 	if (getauxval(AT_SECURE))
 		return;

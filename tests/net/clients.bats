@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: MIT
 # Real programs under `tcpkeep run`, in a private network: each one's sockets are read back by ss,
 # and by getsockopt() on a copy of the descriptor. TCPKEEP is the program, SOCKOPTS the reader,
-# SOURCE the source tree; clients/room has made the namespaces.
+# SOURCE the source tree; helpers/room has made the namespaces.
 #
 # All programs run side by side from the start; a case waits for its own.
 
 # shellcheck disable=SC2034,SC2086 # the loaded files use them; ports are numbers
 bats_require_minimum_version 1.5.0
 
-load clients/stage
+load ../helpers/stage
+load ../helpers/servers
 load clients/programs
 
 setup_file() {

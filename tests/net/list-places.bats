@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
 # tcpkeep list where it is hard: namespaces that come and go, no privilege, names that are made to
-# deceive, readers that go away; and a death that `explain PID:FD` foretells. clients/room has made
+# deceive, readers that go away; and a death that `explain PID:FD` foretells. helpers/room has made
 # the namespaces: no process but those of this test is seen.
 
 # shellcheck disable=SC2034,SC2086,SC2153,SC2154 # the loaded file uses it; words; the environment, run
 bats_require_minimum_version 1.5.0
 
-load clients/stage
+load ../helpers/stage
 
 # For what has no wait of its own.
 DEADLINE_S=60

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 # tcpkeep list over real servers and their clients, in a private network: held against ss, procfs
 # and getsockopt(), row by row. TCPKEEP is the program, SOCKOPTS reads options past all code of
-# ours, clients/room has made the namespaces.
+# ours, helpers/room has made the namespaces.
 
 # shellcheck disable=SC2034,SC2086,SC2153 # the loaded files use them; ports are numbers
 bats_require_minimum_version 1.5.0
 
-load clients/stage
+load ../helpers/stage
+load ../helpers/servers
 load clients/programs
 
 # More processes that share a listener than anybody would keep on a stack.
@@ -40,7 +41,7 @@ start_some() {
 	local kind
 	start silent python3 ready "$PYTHON3" "$CLIENTS/hold.py" listen $SILENT $SILENT2 $BEHIND_NGINX
 	start postgres initdb "ready to accept connections" serve_postgres
-	start nginx nginx "start worker process " serve_nginx
+	start nginx nginx "start worker process " after silent serve_nginx
 	start sshd sshd "Server listening" serve_sshd
 	start redis redis-server "Ready to accept connections" \
 		redis-server --save "" --bind 127.0.0.1 --port $REDIS

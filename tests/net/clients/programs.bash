@@ -3,61 +3,14 @@
 # another.
 # shellcheck disable=SC2034,SC2086 # ports: used by clients.bats, and numbers
 
-PGPORT=5432 REDIS=6379 REDIS_ZERO=6380 REDIS_ENFORCED=6381 SSHD=2222
-NGINX=8080 PYTHON_HTTP=8081 NODE_HTTP=8082 JAVA=8083 JAVA_ENFORCED=8084 HAPROXY=8085
+REDIS=6379 REDIS_ZERO=6380 REDIS_ENFORCED=6381
+PYTHON_HTTP=8081 NODE_HTTP=8082 JAVA=8083 JAVA_ENFORCED=8084
 # Where nothing is ever said; several, to tell the sockets of one program apart.
-SILENT=7000 SILENT2=7001 SILENT3=7002 BEHIND_NGINX=7003 BEHIND_HAPROXY=7004
+SILENT=7000 SILENT2=7001 SILENT3=7002
 
 CLIENTS=$SOURCE/tests/net/clients
 
 # ----------------------------------------------------------------------------------- servers
-
-# Debian keeps its server out of PATH.
-postgres_path() {
-	find /usr/lib/postgresql -maxdepth 2 -name bin 2>/dev/null | sort -V | tail -1
-}
-
-# PostgreSQL refuses root. Its own tcp_keepalives_* stay at 0: the system's values.
-serve_postgres() {
-	nobodys_directory "$STAGE/postgres"
-	cd "$STAGE/postgres" || return
-	(as_nobody initdb -D data -N -A trust -U postgres --no-locale -E UTF8)
-	as_nobody "${RUN[@]}" postgres -D data -p "$PGPORT" -c listen_addresses=127.0.0.1 \
-		-c unix_socket_directories= -c fsync=off
-}
-
-# Workers are forked after the listener exists; one, or NGINX_WORKERS. Its upstream never answers.
-serve_nginx() {
-	local kind
-	mkdir -m 777 "$STAGE/nginx"
-	{
-		echo "daemon off; worker_processes ${NGINX_WORKERS:-1}; pid $STAGE/nginx/pid; error_log stderr notice;"
-		echo "events { worker_connections 64; } http { access_log off;"
-		for kind in client_body proxy fastcgi uwsgi scgi; do
-			echo "${kind}_temp_path $STAGE/nginx/$kind;"
-		done
-		echo "server { listen 127.0.0.1:$NGINX; location / {"
-		echo "	proxy_pass http://127.0.0.1:$BEHIND_NGINX; } } }"
-	} >"$STAGE/nginx/conf"
-	as_daemon "${RUN[@]}" nginx -e stderr -p "$STAGE/nginx" -c "$STAGE/nginx/conf"
-}
-
-# sshd of a user that can become nobody else. It executes itself for each connection.
-serve_sshd() {
-	nobodys_directory "$STAGE/sshd"
-	ssh-keygen -q -t ed25519 -N "" -f "$STAGE/ssh-key"
-	(as_nobody ssh-keygen -q -t ed25519 -N "" -f "$STAGE/sshd/host-key")
-	printf '%s\n' "ListenAddress 127.0.0.1:$SSHD" "HostKey $STAGE/sshd/host-key" "PidFile none" \
-		"AuthorizedKeysFile $STAGE/ssh-key.pub" "StrictModes no" "UsePAM no" >"$STAGE/sshd.conf"
-	as_nobody "${RUN[@]}" "$(command -v sshd)" -D -e -f "$STAGE/sshd.conf"
-}
-
-serve_haproxy() {
-	printf '%s\n' defaults "mode tcp" "timeout connect 5s" "timeout client 1h" "timeout server 1h" \
-		"listen one" "bind 127.0.0.1:$HAPROXY" \
-		"server silent 127.0.0.1:$BEHIND_HAPROXY" >"$STAGE/haproxy.conf"
-	exec "${RUN[@]}" haproxy -db -f "$STAGE/haproxy.conf"
-}
 
 # The same sockets twice: the program's own choices stand, and do not.
 run_java() {
@@ -81,9 +34,9 @@ start_servers() {
 	start silent python3 ready "$PYTHON3" "$CLIENTS/hold.py" listen $SILENT $SILENT2 $SILENT3 \
 		$BEHIND_NGINX $BEHIND_HAPROXY
 	start postgres initdb "ready to accept connections" serve_postgres
-	start nginx nginx "start worker process " serve_nginx
+	start nginx nginx "start worker process " after silent serve_nginx
 	start sshd sshd "Server listening" serve_sshd
-	start haproxy haproxy :$HAPROXY serve_haproxy
+	start haproxy haproxy :$HAPROXY after silent serve_haproxy
 	start redis redis-server "$listening" "${RUN[@]}" \
 		redis-server --save "" --bind 127.0.0.1 --port $REDIS
 	start redis-zero redis-server "$listening" "${RUN[@]}" \
@@ -137,10 +90,9 @@ start_curl() {
 }
 
 start_ssh() {
-	local config=(-F none -i "$STAGE/ssh-key" -o StrictHostKeyChecking=no -o IdentitiesOnly=yes
-		-o UserKnownHostsFile=/dev/null -p "$SSHD")
+	ssh_options
 	start ssh ssh "Entering interactive session" after sshd "${RUN[@]}" \
-		ssh -v -N "${config[@]}" "$(id -nu 65534)@127.0.0.1"
+		ssh -v -N "${SSH[@]}" -p "$SSHD" "$(id -nu 65534)@127.0.0.1"
 }
 
 start_interpreters() {

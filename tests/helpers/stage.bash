@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Real programs side by side in one room, and what their sockets look like from outside.
-# shellcheck disable=SC2034 # programs.bash and clients.bats use them
+# shellcheck disable=SC2034 # those that load it use them
 
 WAIT_S=30
 SETTINGS=(time=61 intvl=11 probes=7)
