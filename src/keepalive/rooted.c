@@ -14,6 +14,24 @@
 
 #include "base/cleanup.h"
 
+/*
+ * EAGAIN: something was renamed or mounted somewhere on this machine while the kernel climbed a
+ * "..", openat2(2). Rare, and soon over.
+ */
+#define RACES_MAX 1000
+
+static long open_in_root(int root_fd, const char *path, const struct open_how *how)
+{
+	long fd = -1;
+
+	for (int i = 0; i < RACES_MAX; i++) {
+		fd = syscall(SYS_openat2, root_fd, path, how, sizeof(*how));
+		if (fd >= 0 || errno != EAGAIN)
+			break;
+	}
+	return fd;
+}
+
 int rooted_open(const char *root, const char *path, int flags)
 {
 	struct open_how how = {
@@ -31,7 +49,7 @@ int rooted_open(const char *root, const char *path, int flags)
 	root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root_fd < 0)
 		return -errno;
-	fd = syscall(SYS_openat2, root_fd, path, &how, sizeof(how));
+	fd = open_in_root(root_fd, path, &how);
 	/* Before Linux 5.6, or a seccomp filter that does not know the call: absolute links leave
 	 * root. */
 	if (fd < 0 && (errno == ENOSYS || errno == EPERM)) {

@@ -4,10 +4,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <tcpkeep.h>
 #include <unistd.h>
 
@@ -354,6 +357,32 @@ static void links_are_followed_inside_of_the_root(void **state)
 		       "/etc/sysctl.d/99-sysctl.conf:2 time=7 *\n");
 }
 
+/* openat2() fails with EAGAIN when anything is renamed while it climbs "..". */
+static void what_others_rename_meanwhile_is_no_failure(void **state)
+{
+	char from[sizeof(root) + 2], to[sizeof(root) + 2];
+	pid_t child;
+
+	(void)state;
+	put("/etc/sysctl.conf", TIME " = 7\n");
+	assert_int_equal(in_shell("ln -s ../sysctl.conf etc/sysctl.d/99-sysctl.conf && touch a"),
+			 0);
+	snprintf(from, sizeof(from), "%s/a", root);
+	snprintf(to, sizeof(to), "%s/b", root);
+	child = fork();
+	if (child == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;)
+			if (rename(from, to) < 0 || rename(to, from) < 0)
+				_exit(1);
+	}
+	for (int i = 0; i < 500; i++)
+		assert_listing("/etc/sysctl.d/99-sysctl.conf:1 time=7 *\n");
+	assert_int_equal(kill(child, SIGKILL), 0);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	assert_int_equal(in_shell("rm -f a b"), 0);
+}
+
 static void keys_are_read_as_systemd_reads_them(void **state)
 {
 	static const struct {
@@ -467,6 +496,7 @@ int main(void)
 		cmocka_unit_test_setup(files_sort_by_name_and_hide_by_directory, fresh),
 		cmocka_unit_test_setup(masks_and_odd_files_hide_and_set_nothing, fresh),
 		cmocka_unit_test_setup(links_are_followed_inside_of_the_root, fresh),
+		cmocka_unit_test_setup(what_others_rename_meanwhile_is_no_failure, fresh),
 		cmocka_unit_test_setup(keys_are_read_as_systemd_reads_them, fresh),
 		cmocka_unit_test_setup(bytes_of_any_kind_do_no_harm, fresh),
 		cmocka_unit_test_setup(what_cannot_be_read_is_told_after_the_rest, fresh),
