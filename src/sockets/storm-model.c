@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: MIT */
+#include "storm-model.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/macro.h"
+
+/*
+ * A cohort is sockets that the wheel cannot tell apart: armed into one bucket one after the other,
+ * with the same history. The kernel runs the buckets of a tick from the coarsest level down
+ * (expire_timers() from __run_timers()), and a bucket from the last armed to the first
+ * (hlist_add_head()): who lost stands in front the next time, within one bucket.
+ */
+struct cohort {
+	uint64_t tick;  /* in which it fires */
+	uint64_t width; /* of its bucket: the level of the wheel */
+	uint64_t serial;
+	uint64_t heard; /* the tick of the last answer */
+	uint64_t sockets;
+	unsigned lost; /* in a row */
+	unsigned kind; /* index into kinds[] */
+};
+
+/* The values that some of the sockets have, in ticks. */
+struct kind {
+	uint64_t time, intvl;
+};
+
+#define KINDS_MAX   32
+#define COHORTS_MAX 16384
+#define NONE        UINT32_MAX
+
+/* A step is what one tick does to one cohort: this many keep a forecast within milliseconds. */
+#define STEPS_MAX 200000
+
+/* So many periods without a loss repeat themselves. */
+#define QUIET_PERIODS 12
+#define PERIODS_MAX   48
+#define WALK_BUCKETS  256
+#define LONG_AGO_TICKS                                                                             \
+	(1ULL << 36)      /* before the start: every socket has been silent for longer             \
+			   */
+#define SECOND_TICKS 1000 /* the most that HZ can be here */
+#define NS_IN_S      1000000000ULL
+
+struct storm {
+	const struct storm_load *load;
+	const struct storm_cost *cost;
+	struct kind kinds[KINDS_MAX];
+	unsigned n_kinds;
+	uint64_t user_timeout;
+	uint64_t tick_ns;
+
+	struct cohort *cohorts;
+	uint32_t *heap; /* the cohort that fires next first, then the free ones */
+	uint32_t used;
+	uint32_t last; /* the cohort that was armed last, or NONE */
+	uint64_t serial;
+
+	/* The one queue: timers are run before received packets are (softirq order). */
+	uint64_t cursor_ns; /* until when the processor sends */
+	uint64_t queued;
+
+	uint64_t tick_sent, sent, mark_sent, mark_tick;
+	uint64_t last_loss_tick;
+	struct {
+		uint64_t tick, sent;
+	} second[SECOND_TICKS];
+	unsigned second_first, second_used;
+	uint64_t second_sent;
+	struct storm_forecast forecast;
+};
+
+/* ----------------------------------------------------------------------------------- the heap */
+
+static bool fires_before(const struct cohort *a, const struct cohort *b)
+{
+	if (a->tick != b->tick)
+		return a->tick < b->tick;
+	if (a->width != b->width)
+		return a->width > b->width;
+	return a->serial > b->serial;
+}
+
+static void heap_swap(struct storm *storm, uint32_t i, uint32_t j)
+{
+	uint32_t index = storm->heap[i];
+
+	storm->heap[i] = storm->heap[j];
+	storm->heap[j] = index;
+}
+
+static bool heap_before(const struct storm *storm, uint32_t i, uint32_t j)
+{
+	return fires_before(&storm->cohorts[storm->heap[i]], &storm->cohorts[storm->heap[j]]);
+}
+
+static void heap_up(struct storm *storm, uint32_t i)
+{
+	while (i > 0 && heap_before(storm, i, (i - 1) / 2)) {
+		heap_swap(storm, i, (i - 1) / 2);
+		i = (i - 1) / 2;
+	}
+}
+
+/* Takes the first one out. */
+static struct cohort heap_pop(struct storm *storm)
+{
+	uint32_t index = storm->heap[0], i = 0, child;
+
+	if (storm->last == index)
+		storm->last = NONE;
+	heap_swap(storm, 0, --storm->used);
+	while ((child = 2 * i + 1) < storm->used) {
+		if (child + 1 < storm->used && heap_before(storm, child + 1, child))
+			child++;
+		if (!heap_before(storm, child, i))
+			break;
+		heap_swap(storm, i, child);
+		i = child;
+	}
+	return storm->cohorts[index];
+}
+
+/*
+ * Arms so many sockets' timers; the cohort says all but when it fires. Without room for another
+ * cohort, they join the one armed before, and of both histories the worse one counts.
+ */
+static void arm(struct storm *storm, struct cohort cohort, uint64_t now, uint64_t delay)
+{
+	struct cohort *last = storm->last == NONE ? NULL : &storm->cohorts[storm->last];
+
+	if (cohort.sockets == 0)
+		return;
+	cohort.tick = now + tcpkeep_wheel_delay(now, delay);
+	cohort.width = tcpkeep_wheel_latest(delay) - delay;
+	cohort.serial = storm->serial++;
+	if (last && last->tick == cohort.tick && last->width == cohort.width &&
+	    last->heard == cohort.heard && last->lost == cohort.lost && last->kind == cohort.kind) {
+		last->sockets += cohort.sockets;
+		return;
+	}
+	if (storm->used == COHORTS_MAX) {
+		if (!last)
+			last = &storm->cohorts[storm->heap[0]];
+		last->sockets += cohort.sockets;
+		last->lost = MAX(last->lost, cohort.lost);
+		last->heard = MIN(last->heard, cohort.heard);
+		return;
+	}
+	storm->last = storm->heap[storm->used];
+	storm->cohorts[storm->last] = cohort;
+	heap_up(storm, storm->used++);
+}
+
+/* ------------------------------------------------------------------------------------ a tick */
+
+static void count_second(struct storm *storm, uint64_t tick, uint64_t sent)
+{
+	if (sent == 0)
+		return;
+	while (storm->second_used > 0 &&
+	       storm->second[storm->second_first].tick + storm->load->hz <= tick) {
+		storm->second_sent -= storm->second[storm->second_first].sent;
+		storm->second_first = (storm->second_first + 1) % SECOND_TICKS;
+		storm->second_used--;
+	}
+	storm->second[(storm->second_first + storm->second_used) % SECOND_TICKS].tick = tick;
+	storm->second[(storm->second_first + storm->second_used) % SECOND_TICKS].sent = sent;
+	storm->second_used++;
+	storm->second_sent += sent;
+	storm->forecast.peak_per_s = MAX(storm->forecast.peak_per_s, storm->second_sent);
+	storm->forecast.peak_per_tick = MAX(storm->forecast.peak_per_tick, sent);
+}
+
+/* What the queue takes of so many probes; the rest is lost. */
+static void send_probes(struct storm *storm, const struct cohort *cohort, uint64_t sockets,
+			uint64_t now)
+{
+	uint64_t intvl = storm->kinds[cohort->kind].intvl;
+	uint64_t room = storm->load->backlog - MIN(storm->queued, storm->load->backlog);
+	struct cohort answered = *cohort, unheard = *cohort;
+
+	answered.sockets = MIN(sockets, room);
+	answered.lost = 0;
+	answered.heard = now;
+	unheard.sockets = sockets - answered.sockets;
+	unheard.lost++;
+	arm(storm, answered, now, intvl);
+	arm(storm, unheard, now, intvl);
+	storm->queued += answered.sockets;
+	storm->cursor_ns += sockets * storm->cost->send_ns;
+	storm->sent += sockets;
+	storm->tick_sent += sockets;
+	if (unheard.sockets == 0)
+		return;
+	storm->last_loss_tick = now;
+	storm->forecast.lost += unheard.sockets;
+	storm->forecast.lost_in_row_max = MAX(storm->forecast.lost_in_row_max, unheard.lost);
+}
+
+static bool is_dead(const struct storm *storm, const struct cohort *cohort, uint64_t now)
+{
+	if (cohort->lost == 0)
+		return false;
+	if (storm->user_timeout > 0)
+		return now - cohort->heard >= storm->user_timeout;
+	return cohort->lost >= (unsigned)storm->load->settings.probes;
+}
+
+/* tcp_keepalive_timer(), for a whole cohort. Jiffies pass while it sends: in pieces of a tick. */
+static unsigned fire(struct storm *storm, struct cohort cohort)
+{
+	unsigned steps = 0;
+
+	while (cohort.sockets > 0) {
+		uint64_t now = MAX(cohort.tick, storm->cursor_ns / storm->tick_ns);
+		uint64_t left_ns = (now + 1) * storm->tick_ns - storm->cursor_ns;
+		uint64_t piece = left_ns / storm->cost->send_ns + 1;
+		uint64_t time = storm->kinds[cohort.kind].time;
+
+		steps++;
+		if (is_dead(storm, &cohort, now)) {
+			storm->forecast.deaths += cohort.sockets;
+			break;
+		}
+		if (now - cohort.heard < time) {
+			arm(storm, cohort, now, time - (now - cohort.heard));
+			break;
+		}
+		piece = MIN(piece, cohort.sockets);
+		send_probes(storm, &cohort, piece, now);
+		cohort.sockets -= piece;
+	}
+	return steps;
+}
+
+/* All that fires in the next tick. A tick that begins before the one before it has sent all is run
+ * with it, and the queue is not drained in between. */
+static unsigned run_tick(struct storm *storm)
+{
+	uint64_t tick = storm->cohorts[storm->heap[0]].tick;
+	uint64_t start_ns = tick * storm->tick_ns;
+	unsigned steps = 0;
+
+	if (start_ns >= storm->cursor_ns) {
+		uint64_t drained = (start_ns - storm->cursor_ns) / storm->cost->drain_ns;
+
+		storm->queued -= MIN(storm->queued, drained);
+		storm->cursor_ns = start_ns;
+	}
+	storm->tick_sent = 0;
+	while (storm->used > 0 && storm->cohorts[storm->heap[0]].tick == tick)
+		steps += fire(storm, heap_pop(storm));
+	count_second(storm, tick, storm->tick_sent);
+	return steps;
+}
+
+/* ---------------------------------------------------------------------------------- the whole */
+
+/* The i-th of n values from most - spread to most, in ticks. */
+static uint64_t spread_ticks(const struct storm *storm, unsigned most, unsigned spread, unsigned i,
+			     unsigned n)
+{
+	uint64_t less = n > 1 ? (uint64_t)spread * i / (n - 1) : 0;
+
+	return (most - less) * storm->load->hz;
+}
+
+static void make_kinds(struct storm *storm, const struct storm_pace *pace)
+{
+	const struct tcpkeep_settings *settings = &storm->load->settings;
+	unsigned time = storm_lowered(settings->time_s, pace->time_less_s);
+	unsigned intvl = storm_lowered(settings->intvl_s, pace->intvl_less_s);
+	unsigned times = MIN(pace->time_spread_s, time - 1),
+		 intvls = MIN(pace->intvl_spread_s, intvl - 1);
+	unsigned most = times > 0 && intvls > 0 ? 5 : KINDS_MAX;
+	unsigned n_times = MIN(times + 1, most), n_intvls = MIN(intvls + 1, most);
+
+	for (unsigned i = 0; i < n_times; i++)
+		for (unsigned j = 0; j < n_intvls; j++)
+			storm->kinds[storm->n_kinds++] = (struct kind){
+				spread_ticks(storm, time, times, i, n_times),
+				spread_ticks(storm, intvl, intvls, j, n_intvls),
+			};
+}
+
+/* The walk over the sockets of one kind, in so many ticks: bucket by bucket. */
+static void walk_kind(struct storm *storm, unsigned kind, uint64_t ticks)
+{
+	uint64_t delay = storm->kinds[kind].time, n = storm->n_kinds;
+	uint64_t bucket = tcpkeep_wheel_latest(delay) - delay;
+	uint64_t sockets = storm->load->sockets / n + (kind < storm->load->sockets % n);
+	/* The first bucket is a whole one: the worst case. */
+	uint64_t start = LONG_AGO_TICKS + bucket - delay % bucket;
+	uint64_t from = 0, done = 0;
+
+	while (done < sockets) {
+		uint64_t now = start + from;
+		uint64_t upto = from + tcpkeep_wheel_delay(now, delay) - delay;
+		uint64_t share = upto >= ticks ? sockets : (sockets * upto + ticks - 1) / ticks;
+
+		arm(storm, (struct cohort){.sockets = share - done, .kind = kind}, now, delay);
+		done = share;
+		from = upto;
+	}
+}
+
+/* How many ticks the walk takes; more than some periods of buckets come to the same. */
+static uint64_t walk_ticks(const struct storm *storm, const struct storm_pace *pace)
+{
+	uint64_t delay = storm->kinds[0].time;
+	uint64_t most = WALK_BUCKETS * (tcpkeep_wheel_latest(delay) - delay);
+
+	if (pace->per_s == 0)
+		return 1;
+	return MAX(MIN(storm->load->sockets * storm->load->hz / pace->per_s, most), 1UL);
+}
+
+static void run(struct storm *storm, uint64_t walk)
+{
+	uint64_t period = MAX(storm->kinds[0].time, storm->kinds[0].intvl);
+	uint64_t loaded = LONG_AGO_TICKS + walk + tcpkeep_wheel_latest(period);
+	/* Long enough for the unluckiest to die. */
+	uint64_t unlucky = (uint64_t)(storm->load->settings.probes + 2) *
+			   tcpkeep_wheel_latest(storm->kinds[0].intvl);
+	uint64_t most = loaded + MAX(PERIODS_MAX * period, unlucky + 2 * period);
+	unsigned steps = 0;
+
+	storm->last_loss_tick = loaded;
+	storm->mark_tick = loaded;
+	while (storm->used > 0 && steps < STEPS_MAX) {
+		uint64_t tick = storm->cohorts[storm->heap[0]].tick;
+
+		if (tick > storm->last_loss_tick + QUIET_PERIODS * period || tick > most)
+			return;
+		if (tick >= storm->mark_tick + period) {
+			uint64_t sent = storm->sent - storm->mark_sent;
+
+			storm->forecast.average_per_s =
+				sent * storm->load->hz / (tick - storm->mark_tick);
+			storm->mark_tick = tick;
+			storm->mark_sent = storm->sent;
+		}
+		steps += run_tick(storm);
+	}
+	/* No step left: who has lost half is given up. */
+	for (uint32_t i = 0; i < storm->used; i++) {
+		const struct cohort *cohort = &storm->cohorts[storm->heap[i]];
+
+		if (2 * cohort->lost > (unsigned)storm->load->settings.probes)
+			storm->forecast.deaths += cohort->sockets;
+	}
+}
+
+int storm_simulate(const struct storm_load *load, const struct storm_pace *pace,
+		   const struct storm_cost *cost, struct storm_forecast *ret)
+{
+	_cleanup_free_ struct storm *storm = calloc(1, sizeof(*storm));
+	_cleanup_free_ struct cohort *cohorts = calloc(COHORTS_MAX, sizeof(*cohorts));
+	_cleanup_free_ uint32_t *heap = calloc(COHORTS_MAX, sizeof(*heap));
+	uint64_t walk;
+
+	if (!storm || !cohorts || !heap)
+		return -ENOMEM;
+	storm->load = load;
+	storm->cost = cost;
+	storm->cohorts = cohorts;
+	storm->heap = heap;
+	storm->last = NONE;
+	for (uint32_t i = 0; i < COHORTS_MAX; i++)
+		heap[i] = i;
+	storm->tick_ns = NS_IN_S / load->hz;
+	if (load->settings.fields & TCPKEEP_USER_TIMEOUT)
+		storm->user_timeout = (uint64_t)load->settings.user_timeout_ms * load->hz / 1000;
+	make_kinds(storm, pace);
+	walk = walk_ticks(storm, pace);
+	for (unsigned kind = 0; kind < storm->n_kinds; kind++)
+		walk_kind(storm, kind, walk);
+	run(storm, walk);
+	storm->forecast.takes_ms = pace->per_s ? load->sockets * 1000 / pace->per_s : 0;
+	*ret = storm->forecast;
+	return 0;
+}
