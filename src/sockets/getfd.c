@@ -181,6 +181,17 @@ static bool is_same(int fd, uint64_t cookie)
 	       found == cookie;
 }
 
+int getfd_open(struct getfd *getfd, const struct socket_owner *owner, uint64_t cookie)
+{
+	_cleanup_close_ int fd = duplicate(getfd, owner);
+
+	if (fd == -EACCES)
+		return -EPERM;
+	if (fd < 0)
+		return fd;
+	return is_same(fd, cookie) ? steal_fd(&fd) : -ESTALE;
+}
+
 /* Which of the five could be read. */
 static struct tcpkeep_settings read_settings(int fd)
 {

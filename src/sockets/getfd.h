@@ -21,6 +21,13 @@ void getfd_free(struct getfd *getfd);
 void getfd_cleanup(struct getfd **getfd);
 
 /*
+ * A duplicate of an owner's descriptor, close-on-exec, the caller's to close soon: as long as it
+ * lives, the program's close() does not end the connection. -ESTALE: it stands for another socket
+ * by now; -EPERM: the owner may not be looked into; -ESRCH, -EBADF: it has gone.
+ */
+int getfd_open(struct getfd *getfd, const struct socket_owner *owner, uint64_t cookie);
+
+/*
  * Fills in keepalive, the three effective values and the user timeout, as far as this kernel tells
  * them, with their bits in known; ROW_KNOWN_ORIGIN stays 0. The first owner that lets us does; the
  * socket is known again by its cookie, so that a row without one (minisockets) stays as it is.
