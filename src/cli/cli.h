@@ -29,9 +29,10 @@ enum completes {
 	COMPLETES_SETTINGS, /* time= intvl= ... and the command's words */
 	COMPLETES_SYSCTLS,  /* time= intvl= probes= alone */
 	COMPLETES_COMMAND,
-	COMPLETES_SELECTORS, /* pid= peer= ... */
-	COMPLETES_COLUMNS,   /* of tcpkeep list */
-	COMPLETES_CHOICES,   /* the option's own */
+	COMPLETES_SELECTORS,          /* pid= peer= ... */
+	COMPLETES_SETTINGS_SELECTORS, /* both */
+	COMPLETES_COLUMNS,            /* of tcpkeep list */
+	COMPLETES_CHOICES,            /* the option's own */
 };
 
 enum option_kind {
@@ -85,6 +86,7 @@ extern const struct command command_explain;
 extern const struct command command_list;
 extern const struct command command_prove;
 extern const struct command command_run;
+extern const struct command command_set;
 extern const struct command command_sysctl;
 
 /* "tcpkeep: ..." and a newline on stderr: what, object, reason, what to do. */

@@ -17,7 +17,8 @@ static const char *const selector_words[] = {
 
 static bool takes_selectors(const struct command *command)
 {
-	return command->operands == COMPLETES_SELECTORS;
+	return command->operands == COMPLETES_SELECTORS ||
+	       command->operands == COMPLETES_SETTINGS_SELECTORS;
 }
 
 /* How many of the words a command takes: the sysctls are the first three. */
@@ -25,7 +26,10 @@ static size_t n_setting_words(const struct command *command)
 {
 	if (command->operands == COMPLETES_SYSCTLS)
 		return 3;
-	return command->operands == COMPLETES_SETTINGS ? ARRAY_SIZE(setting_words) : 0;
+	return command->operands == COMPLETES_SETTINGS ||
+			       command->operands == COMPLETES_SETTINGS_SELECTORS
+		       ? ARRAY_SIZE(setting_words)
+		       : 0;
 }
 
 /* ------------------------------------------------------------------------------------ bash */
@@ -50,6 +54,7 @@ static const char *bash_action(enum completes completes)
 	case COMPLETES_SETTINGS:
 	case COMPLETES_SYSCTLS:
 	case COMPLETES_SELECTORS:
+	case COMPLETES_SETTINGS_SELECTORS:
 	case COMPLETES_CHOICES:
 		break;
 	}
@@ -139,6 +144,7 @@ static const char *zsh_action(enum completes completes)
 	case COMPLETES_SETTINGS:
 	case COMPLETES_SYSCTLS:
 	case COMPLETES_SELECTORS:
+	case COMPLETES_SETTINGS_SELECTORS:
 	case COMPLETES_CHOICES:
 		break;
 	}
@@ -176,9 +182,11 @@ static void zsh_command(const struct command *command)
 	zsh_option(&option_help);
 	if (n_setting_words(command) == 3)
 		printf(" \\\n\t\t\t'*:setting:_tcpkeep_sysctls'");
+	else if (takes_selectors(command) && n_setting_words(command) > 0)
+		printf(" \\\n\t\t\t'*:setting or selector:{_tcpkeep_settings; _tcpkeep_selectors}'");
 	else if (n_setting_words(command) > 0)
 		printf(" \\\n\t\t\t'*:setting:_tcpkeep_settings'");
-	if (takes_selectors(command))
+	else if (takes_selectors(command))
 		printf(" \\\n\t\t\t'*:selector:_tcpkeep_selectors'");
 	printf("\n\t\t;;\n");
 }
@@ -243,6 +251,7 @@ static const char *fish_action(enum completes completes)
 	case COMPLETES_SETTINGS:
 	case COMPLETES_SYSCTLS:
 	case COMPLETES_SELECTORS:
+	case COMPLETES_SETTINGS_SELECTORS:
 	case COMPLETES_CHOICES:
 		break;
 	}

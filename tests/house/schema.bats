@@ -45,6 +45,22 @@ setup_file() {
 	unshare --net -- "$TCPKEEP" sysctl time=600 probes=5 --json | valid tcpkeep.sysctl-1.schema.json
 }
 
+@test "set" {
+	export STATE_DIRECTORY=$BATS_TEST_TMPDIR/state
+	# shellcheck disable=SC2016
+	unshare --net -- sh -c 'ip link set lo up && exec /usr/bin/python3 -c "$0" "$@"' '
+import socket, subprocess, sys
+l = socket.create_server(("127.0.0.1", 5432))
+c = socket.create_connection(("127.0.0.1", 5432))
+l.accept()[0].close()
+for words in sys.argv[2:]:
+    subprocess.run([sys.argv[1], "set", *words.split(), "--json"])
+' "$TCPKEEP" "all time=60 -n" "all time=60 -v" "peer=:5432 off" "--undo" "--history" >"$BATS_TEST_TMPDIR/out" 2>/dev/null
+	for schema in set set-summary set-history; do
+		grep "\"tcpkeep.$schema/1\"" "$BATS_TEST_TMPDIR/out" | valid tcpkeep.$schema-1.schema.json
+	done
+}
+
 @test "run --report" {
 	"$TCPKEEP" run --report --json -- true 2>"$BATS_TEST_TMPDIR/report"
 	valid tcpkeep.run-report-1.schema.json <"$BATS_TEST_TMPDIR/report"

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: MIT */
+/* tcpkeep set: the keepalive of sockets that are already open, whoever's they are. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <tcpkeep.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "base/escape.h"
+#include "base/nearest.h"
+#include "base/number.h"
+#include "set-job.h"
+
+static const struct option options[] = {
+	{"dry-run", NULL, "show the sockets, before and after, and change nothing", OPTION_FLAG,
+	 offsetof(struct set_args, dry_run), COMPLETES_NOTHING, .short_name = 'n'},
+	{"verbose", NULL, "show every socket, and why it was not changed", OPTION_FLAG,
+	 offsetof(struct set_args, verbose), COMPLETES_NOTHING, .short_name = 'v'},
+	{"all-netns", NULL, "the sockets of every network namespace", OPTION_FLAG,
+	 offsetof(struct set_args, all_netns), COMPLETES_NOTHING},
+	{"netns", "NAME", "those of a namespace: a name in /run/netns, or a path", OPTION_TEXT,
+	 offsetof(struct set_args, netns), COMPLETES_NETNS},
+	{"now", NULL, "probe at once what is silent for longer than the new time", OPTION_FLAG,
+	 offsetof(struct set_args, now), COMPLETES_NOTHING},
+	{"rate", "N", "change N sockets in a second, instead of what is worked out", OPTION_TEXT,
+	 offsetof(struct set_args, rate), COMPLETES_NOTHING},
+	{"force", NULL, "also what would end connections", OPTION_FLAG,
+	 offsetof(struct set_args, force), COMPLETES_NOTHING},
+	{"undo", NULL, "give the sockets of the last change, or of change ID, their values back",
+	 OPTION_FLAG, offsetof(struct set_args, undo), COMPLETES_NOTHING},
+	{"history", NULL, "tell the changes that can be undone", OPTION_FLAG,
+	 offsetof(struct set_args, history), COMPLETES_NOTHING},
+	{"source", "SOURCE", "bpf or diag-fd instead of the better one", OPTION_TEXT,
+	 offsetof(struct set_args, source), COMPLETES_CHOICES, .choices = "bpf diag-fd"},
+};
+
+static int fail_usage(const char *words)
+{
+	say_error("set: %s", words);
+	return EXIT_USAGE;
+}
+
+static int check_usage(const struct set_args *args, size_t n_operands)
+{
+	if (args->all_netns && args->netns)
+		return fail_usage("--netns and --all-netns exclude each other; give one");
+	if (args->history && args->undo)
+		return fail_usage("--undo and --history exclude each other; give one");
+	if (args->history && n_operands > 0)
+		return fail_usage("--history takes no settings and no selectors");
+	if (args->undo && n_operands > 1)
+		return fail_usage("--undo takes the number of one change, and no settings and no "
+				  "selectors; --history tells the numbers");
+	if (args->undo && (args->all_netns || args->netns))
+		return fail_usage("--undo finds its sockets in every namespace; leave out --netns "
+				  "and --all-netns");
+	return EXIT_DONE;
+}
+
+/* ---------------------------------------------------------------------------------------- words */
+
+static const char *const setting_keys[] = {"time", "intvl", "probes", "user-timeout", "on", "off"};
+
+static int fail_word(const char *word, const struct tcpkeep_error *as_selector)
+{
+	size_t len = strcspn(word, "=!<>");
+	const char *hint = nearest(word, len, setting_keys, ARRAY_SIZE(setting_keys));
+	char shown[48];
+
+	if (hint)
+		say_error("set: '%s' is no setting and no selector; did you mean '%s'?",
+			  escape_text(word, len, shown, sizeof(shown)), hint);
+	else
+		say_error("set: %s", as_selector->message);
+	return EXIT_USAGE;
+}
+
+static int add_settings(struct set_job *job, const char *word, const struct tcpkeep_settings *more)
+{
+	char shown[48];
+
+	if (job->settings.fields & more->fields) {
+		say_error("set: '%s' gives a setting again; give each once",
+			  escape_text(word, strlen(word), shown, sizeof(shown)));
+		return EXIT_USAGE;
+	}
+	tcpkeep_settings_merge(&job->settings, more);
+	return EXIT_DONE;
+}
+
+static int parse_word(struct set_job *job, const char *word)
+{
+	struct tcpkeep_settings settings = {0};
+	struct tcpkeep_error error;
+	int r;
+
+	r = tcpkeep_settings_parse(word, TCPKEEP_SCOPE_SOCKET, &settings, &error);
+	if (r == 0)
+		return add_settings(job, word, &settings);
+	if (r == -ENOKEY) {
+		r = selector_parse_word(&job->selector, word, strlen(word), &error);
+		if (r == -ENOKEY)
+			return fail_word(word, &error);
+	}
+	if (r == 0)
+		return EXIT_DONE;
+	say_error("set: %s", error.message);
+	return EXIT_USAGE;
+}
+
+/* Whoever gives values wants them to rule: as `run` does. */
+static void imply_on(struct tcpkeep_settings *settings)
+{
+	if (!(settings->fields & TCPKEEP_THREE) || settings->fields & TCPKEEP_ON)
+		return;
+	settings->fields |= TCPKEEP_ON;
+	settings->on = true;
+}
+
+static int parse_words(struct set_job *job, const struct invocation *invocation)
+{
+	bool all = false;
+	int status = EXIT_DONE;
+
+	for (size_t i = 0; status == EXIT_DONE && i < invocation->n_operands; i++) {
+		if (strcmp(invocation->operands[i], "all") == 0)
+			all = true;
+		else
+			status = parse_word(job, invocation->operands[i]);
+	}
+	if (status != EXIT_DONE)
+		return status;
+	if (job->settings.fields == 0)
+		return fail_usage(
+			"no settings; write for example time=60 intvl=10 probes=6, or off");
+	if (all && job->selector.any)
+		return fail_usage(
+			"'all' is every socket, and the selectors are some; leave one out");
+	if (!all && !job->selector.any)
+		return fail_usage(
+			"no selector; choose sockets (peer=:5432, program=nginx, "
+			"keepalive=off), or write 'all' for every socket of the namespace");
+	if (job->selector.program_cut)
+		say_warning("set: the kernel keeps 15 bytes of a program's name: a longer one is "
+			    "matched by its first 15");
+	imply_on(&job->settings);
+	say_settings_warnings(&job->settings);
+	return EXIT_DONE;
+}
+
+static int parse_options(struct set_job *job)
+{
+	const struct set_args *args = job->args;
+	char shown[32];
+	int64_t rate = 0;
+
+	if (args->rate && number_parse(args->rate, strlen(args->rate), 1, 100000000, &rate) < 0) {
+		say_error("set: --rate: '%s' is no number of sockets; accepted: 1 to 100000000",
+			  escape_text(args->rate, strlen(args->rate), shown, sizeof(shown)));
+		return EXIT_USAGE;
+	}
+	job->rate = (unsigned)rate;
+	job->source = SNAPSHOT_AUTO;
+	if (!args->source)
+		return EXIT_DONE;
+	if (strcmp(args->source, "bpf") == 0)
+		job->source = SNAPSHOT_BPF;
+	else if (strcmp(args->source, "diag-fd") == 0)
+		job->source = SNAPSHOT_DIAG_FD;
+	if (job->source != SNAPSHOT_AUTO)
+		return EXIT_DONE;
+	say_error("set: --source: '%s' is none; accepted: bpf, diag-fd",
+		  escape_text(args->source, strlen(args->source), shown, sizeof(shown)));
+	return EXIT_USAGE;
+}
+
+static int open_netns(struct set_job *job)
+{
+	struct tcpkeep_error error;
+	int fd;
+
+	job->netns = TCPKEEP_NETNS_OWN;
+	job->all_netns = job->args->all_netns;
+	if (!job->args->netns)
+		return EXIT_DONE;
+	fd = tcpkeep_netns_open(job->args->netns, &error);
+	if (fd < 0) {
+		say_error("set: %s", error.message);
+		return fd == -ENOENT ? EXIT_FAILED : set_exit_status(fd);
+	}
+	job->netns = fd;
+	return EXIT_DONE;
+}
+
+/* -------------------------------------------------------------------------------------- the set */
+
+static enum change_result plan_set(struct set_job *job, const struct snapshot_row *row,
+				   struct change_kind *ret, enum change_reason *ret_reason)
+{
+	return change_plan_row(row, &job->settings, ret, ret_reason);
+}
+
+static int run_set(struct set_job *job, const struct invocation *invocation)
+{
+	int status;
+
+	status = parse_words(job, invocation);
+	if (status == EXIT_DONE)
+		status = open_netns(job);
+	if (status != EXIT_DONE)
+		return status;
+	job->plan = plan_set;
+	return set_job_run(job, invocation);
+}
+
+static int run(const struct invocation *invocation)
+{
+	const struct set_args *args = invocation->args;
+	_cleanup_free_ struct set_job *job = calloc(1, sizeof(*job));
+	struct json json;
+	int status;
+
+	if (!job) {
+		say_error("set: out of memory");
+		return EXIT_FAILED;
+	}
+	json_init(&json, stdout);
+	status = check_usage(args, invocation->n_operands);
+	if (status != EXIT_DONE)
+		return status;
+	if (args->history)
+		return set_history(invocation->json ? &json : NULL);
+	*job = (struct set_job){
+		.args = args,
+		.verbose_rows = args->verbose,
+		.wants_rows = args->verbose || args->dry_run || invocation->json,
+		.netns = TCPKEEP_NETNS_OWN,
+		.json = invocation->json ? &json : NULL,
+	};
+	status = parse_options(job);
+	if (status == EXIT_DONE)
+		status = args->undo ? set_undo(job, invocation) : run_set(job, invocation);
+	set_job_clear(job);
+	return status;
+}
+
+const struct command command_set = {
+	.name = "set",
+	.summary = "change sockets that are open, whoever's they are; and undo it",
+	.synopsis = "SETTINGS SELECTOR...|all [OPTION...]",
+	.about =
+		"Gives sockets that are already open new values, without a restart: in the kernel, or through\n"
+		"their owners' descriptors. Values turn keepalive on; \"off\" turns it off. Listeners pass on\n"
+		"what they have to what they accept. A socket that has the values is not touched; one that is\n"
+		"long silent gets a full time before its first probe. Nothing is done that would end a healthy\n"
+		"connection: many sockets are changed slowly enough for their probes not to pile up.\n"
+		"Settings: on off time= intvl= probes= user-timeout=     Selectors: as tcpkeep list",
+	.examples =
+		"  tcpkeep set peer=:5432 time=60 intvl=10 probes=6 --dry-run  see first\n"
+		"  tcpkeep set program=nginx keepalive=off time=10m            what is off\n"
+		"  tcpkeep set all --all-netns user-timeout=2m                 everywhere\n"
+		"  tcpkeep set --undo                                          the old values\n"
+		"  tcpkeep set --history                                       what can be undone",
+	.options = options,
+	.n_options = ARRAY_SIZE(options),
+	.args_size = sizeof(struct set_args),
+	.operands = COMPLETES_SETTINGS_SELECTORS,
+	.has_json = true,
+	.run = run,
+};

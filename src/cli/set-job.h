@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/* One run of `tcpkeep set` or its undo: what is found, what is planned, what came of it. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <tcpkeep.h>
+
+#include "cli.h"
+#include "list-columns.h"
+#include "list-progress.h"
+#include "output/json.h"
+#include "output/rows.h"
+#include "set-progress.h"
+#include "sockets/change.h"
+#include "sockets/journal.h"
+#include "sockets/snapshot.h"
+#include "sockets/storm.h"
+
+struct set_args {
+	const char *netns;
+	const char *rate;
+	const char *source;
+	bool all_netns;
+	bool dry_run;
+	bool now;
+	bool force;
+	bool undo;
+	bool history;
+	bool verbose;
+};
+
+#define SET_RESULTS (CHANGE_DENIED + 1)
+
+/* A row that is shown once its outcome is known: kept only when rows are wanted. */
+struct set_shown {
+	struct socket_row socket;
+	struct tcpkeep_effective effective;
+	struct socket_owner owner; /* the first one */
+	size_t n_owners;
+	size_t netns; /* in the job's */
+};
+
+struct set_job {
+	const struct set_args *args;
+	bool verbose_rows; /* also what is not changed */
+	bool wants_rows;
+	enum snapshot_source source;
+	int netns;
+	bool all_netns;
+	struct selector selector;
+	unsigned rate;
+
+	/* What a row means: planned for `set`, or given back for its undo. */
+	enum change_result (*plan)(struct set_job *job, const struct snapshot_row *row,
+				   struct change_kind *ret, enum change_reason *ret_reason);
+	struct tcpkeep_settings settings;
+	const struct undo *undo; /* NULL: a set */
+	size_t expected;         /* an undo: sockets that the change has changed */
+
+	struct change_set set;
+	size_t matched;
+	size_t counts[SET_RESULTS];
+	size_t lost; /* sockets with a value of the sysctl's that undo cannot give back */
+	struct snapshot_report report;
+	bool met_mptcp;
+
+	/* The storm. */
+	unsigned hz;
+	size_t held_probing; /* hold already, and their timers run */
+	struct storm_load load;
+	struct storm_pace pace;
+	struct storm_forecast forecast;
+	bool safe;
+
+	/* The journal's entry; 0: none. */
+	uint64_t journal_id;
+	uint8_t *changed; /* a bit for each item */
+
+	/* Output. */
+	struct json *json;
+	struct rows *rows;
+	struct list_view view;
+	struct set_shown *shown; /* of each item, when rows are wanted */
+	size_t shown_room;
+	struct snapshot_netns *namespaces;
+	size_t n_namespaces, namespaces_room;
+	struct list_progress looking;
+	struct set_progress changing;
+	size_t spared;              /* the spread has left nothing to do for them */
+	size_t told;                /* of the set's items */
+	size_t retry;               /* not changed, and may be another time */
+	bool interrupted, finished; /* by a signal; all has been tried */
+};
+
+/* The first walk: fills in the set, the counts and the load. An exit status; words are said. */
+int set_job_collect(struct set_job *job);
+
+/* Pace and spread, and whether they are safe. */
+int set_job_plan(struct set_job *job);
+
+/* Does it; the outcomes are counted and shown. */
+int set_job_change(struct set_job *job);
+
+void set_job_clear(struct set_job *job);
+
+/* All of it, to the last word. */
+int set_job_run(struct set_job *job, const struct invocation *invocation);
+
+/* The exit status of what has been counted. */
+int set_job_status(const struct set_job *job);
+
+/* -EPERM and the like are EXIT_LACKING. */
+int set_exit_status(int r);
+
+/* --------------------------------------------------------------------------------- set-report.c */
+
+/* Keeps what is needed to show the row of the next item. 0 or -ENOMEM. */
+int set_report_keep(struct set_job *job, const struct snapshot_row *row);
+
+int set_report_open(struct set_job *job);
+
+/* A row of the table, or an object. kind: NULL when nothing would be changed. */
+void set_report_row(struct set_job *job, const struct snapshot_row *row,
+		    const struct change_kind *kind, const struct change_outcome *outcome);
+void set_report_item(struct set_job *job, const struct change_outcome *outcome);
+
+/* What is about to happen, on stderr, when it is worth a line. */
+void set_report_preview(const struct set_job *job);
+void set_report_refusal(const struct set_job *job);
+void set_report_summary(struct set_job *job);
+
+/* One line of what was out of reach, and what would reach it. */
+void set_report_missing(const struct set_job *job);
+
+/* ---------------------------------------------------------------------------------- set-undo.c */
+
+/* `tcpkeep set --undo [ID]` and `--history`. */
+int set_undo(struct set_job *job, const struct invocation *invocation);
+int set_history(struct json *json);
+
+/* Where the journal is kept; NULL, with words said, when there is no such place. */
+const char *set_state_dir(char *buf, size_t size);

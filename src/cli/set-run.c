@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+/* One run of `tcpkeep set`, from the first look to the last word, and its entry in the journal. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "set-job.h"
+
+/* ---------------------------------------------------------------------------------- the journal */
+
+const char *set_state_dir(char *buf, size_t size)
+{
+	/* systemd's StateDirectory=, and whoever wants it elsewhere. */
+	const char *given = secure_getenv("STATE_DIRECTORY");
+	const char *xdg = secure_getenv("XDG_STATE_HOME");
+	const char *home = secure_getenv("HOME");
+	int n = -1;
+
+	if (given && *given == '/')
+		n = snprintf(buf, size, "%.*s", (int)strcspn(given, ":"), given);
+	else if (geteuid() == 0)
+		n = snprintf(buf, size, "/var/lib/tcpkeep");
+	else if (xdg && *xdg == '/')
+		n = snprintf(buf, size, "%s/tcpkeep", xdg);
+	else if (home && *home == '/')
+		n = snprintf(buf, size, "%s/.local/state/tcpkeep", home);
+	if (n > 0 && (size_t)n < size)
+		return buf;
+	say_error("set: no place for the journal: neither HOME nor XDG_STATE_HOME is a path; set "
+		  "one of them");
+	return NULL;
+}
+
+static int fail_journal(const struct tcpkeep_error *error, int r)
+{
+	say_error("set: the old values cannot be kept, so nothing is changed: %s", error->message);
+	return set_exit_status(r);
+}
+
+/* The words as they were given. */
+static void fill_words(const struct invocation *invocation, char *buf, size_t size)
+{
+	size_t at = 0;
+
+	buf[0] = '\0';
+	for (size_t i = 0; i < invocation->n_operands && at < size; i++)
+		at += (size_t)snprintf(buf + at, size - at, "%s%s", i ? " " : "",
+				       invocation->operands[i]);
+}
+
+static bool has_work(const struct set_job *job)
+{
+	return job->set.n > job->spared;
+}
+
+/* Before anything is changed: what is going to be overwritten. */
+static int begin_journal(struct set_job *job, const struct invocation *invocation,
+			 struct journal_head *head, int *ret_dir)
+{
+	struct tcpkeep_error error = {.message = ""};
+	char path[4096];
+	int r;
+
+	if (!set_state_dir(path, sizeof(path)))
+		return EXIT_FAILED;
+	*head = (struct journal_head){
+		.at_s = (uint64_t)time(NULL),
+		.state = JOURNAL_BEGUN,
+	};
+	fill_words(invocation, head->words, sizeof(head->words));
+	job->changed = calloc(job->set.n / 8 + 1, 1);
+	r = job->changed ? journal_boot(head->boot) : -ENOMEM;
+	if (r < 0)
+		snprintf(error.message, sizeof(error.message), "%s", strerror(-r));
+	if (r == 0) {
+		r = journal_open(path, true, &error);
+		if (r >= 0)
+			*ret_dir = r;
+	}
+	if (r >= 0)
+		r = journal_add(*ret_dir, head, &job->set, &job->journal_id, &error);
+	return r < 0 ? fail_journal(&error, r) : EXIT_DONE;
+}
+
+/* What really was changed. Where that cannot be written, what was going to be still stands. */
+static void end_journal(struct set_job *job, struct journal_head *head, int dir)
+{
+	struct tcpkeep_error error;
+
+	head->state = JOURNAL_ENDED;
+	if (journal_replace(dir, job->journal_id, head, &job->set, job->changed, &error) < 0)
+		say_warning("set: the journal says more than was changed: %s", error.message);
+}
+
+static int change_journaled(struct set_job *job, const struct invocation *invocation)
+{
+	_cleanup_close_ int dir = -1;
+	struct journal_head head;
+	int status;
+
+	status = begin_journal(job, invocation, &head, &dir);
+	if (status != EXIT_DONE)
+		return status;
+	status = set_job_change(job);
+	end_journal(job, &head, dir);
+	return status;
+}
+
+/* ---------------------------------------------------------------------------------- the dry run
+ */
+
+static void foresee(struct set_job *job)
+{
+	for (size_t i = 0; i < job->set.n; i++) {
+		const struct change_kind *kind = &job->set.kinds[job->set.items[i].kind];
+		struct change_outcome outcome = {.item = i};
+		struct change_standing standing;
+		struct change_values after;
+
+		change_kind_after(kind, &after);
+		if (kind->wanted.fields == 0) {
+			outcome.result = CHANGE_HELD;
+		} else if (!job->args->force &&
+			   change_row_stands(&job->shown[i].socket, &standing) &&
+			   change_kills(&standing, &after, kind->wanted.fields, job->args->now)) {
+			outcome.result = CHANGE_REFUSED;
+			outcome.reason = CHANGE_REASON_KILLS;
+		}
+		job->counts[outcome.result]++;
+		if (outcome.result != CHANGE_HELD || job->verbose_rows)
+			set_report_item(job, &outcome);
+	}
+}
+
+/* --------------------------------------------------------------------------------------- the run
+ */
+
+/* All of it has what the spread would give it. */
+static int tell_held(struct set_job *job)
+{
+	for (size_t i = 0; i < job->set.n; i++) {
+		const struct change_outcome outcome = {.item = i, .result = CHANGE_HELD};
+
+		job->counts[CHANGE_HELD]++;
+		if (job->verbose_rows)
+			set_report_item(job, &outcome);
+	}
+	job->finished = true;
+	return EXIT_DONE;
+}
+
+static int act(struct set_job *job, const struct invocation *invocation)
+{
+	if (!job->safe && !job->args->force) {
+		set_report_refusal(job);
+		if (!job->args->dry_run)
+			return EXIT_FAILED;
+	}
+	if (job->args->dry_run) {
+		foresee(job);
+		return EXIT_DONE;
+	}
+	if (!has_work(job))
+		return tell_held(job);
+	if (!job->undo)
+		return change_journaled(job, invocation);
+	return set_job_change(job);
+}
+
+int set_job_run(struct set_job *job, const struct invocation *invocation)
+{
+	int status;
+
+	status = set_job_collect(job);
+	if (status != EXIT_DONE)
+		return status;
+	if (job->matched == 0 && !job->undo) {
+		set_report_missing(job);
+		say_error("set: no socket matches; 'tcpkeep list' shows what there is");
+		return EXIT_FAILED;
+	}
+	status = set_job_plan(job);
+	if (status != EXIT_DONE)
+		return status;
+	set_report_preview(job);
+	status = act(job, invocation);
+	if (status != EXIT_DONE)
+		return status;
+	set_report_summary(job);
+	fflush(stdout);
+	set_report_missing(job);
+	if (job->args->dry_run && !job->safe && !job->args->force)
+		return EXIT_FAILED;
+	return set_job_status(job);
+}

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: MIT */
+/* tcpkeep set --undo: the sockets of a change get back what they had; --history tells the changes.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "base/escape.h"
+#include "base/macro.h"
+#include "base/number.h"
+#include "base/put.h"
+#include "output/rows.h"
+#include "set-job.h"
+
+/* An entry that is being undone. */
+struct undo {
+	int dir;
+	uint64_t id;
+	struct journal_head head;
+	struct change_set set; /* ordered by cookie */
+};
+
+static int fail(const struct tcpkeep_error *error, int r)
+{
+	say_error("set: %s", error->message);
+	return set_exit_status(r);
+}
+
+static bool is_this_boot(const struct journal_head *head)
+{
+	uint8_t boot[JOURNAL_BOOT_MAX];
+
+	return journal_boot(boot) == 0 && memcmp(boot, head->boot, sizeof(boot)) == 0;
+}
+
+static int open_journal(void)
+{
+	struct tcpkeep_error error;
+	char path[4096];
+	int dir;
+
+	if (!set_state_dir(path, sizeof(path)))
+		return -EINVAL;
+	dir = journal_open(path, false, &error);
+	if (dir < 0 && dir != -ENOENT)
+		say_error("set: %s", error.message);
+	return dir;
+}
+
+/* ------------------------------------------------------------------------------------- the entry
+ */
+
+/* The last one that has something to give back. */
+static int find_last(struct undo *undo)
+{
+	_cleanup_free_ uint64_t *ids = NULL;
+	struct tcpkeep_error error;
+	size_t n;
+
+	if (journal_list(undo->dir, &ids, &n) < 0)
+		return -ENOENT;
+	while (n-- > 0) {
+		struct journal_head head;
+
+		if (journal_read(undo->dir, ids[n], &head, NULL, &error) < 0) {
+			say_warning("set: %s", error.message);
+			continue;
+		}
+		if (head.state == JOURNAL_UNDONE || !is_this_boot(&head))
+			continue;
+		undo->id = ids[n];
+		return 0;
+	}
+	return -ENOENT;
+}
+
+static int fail_nothing(void)
+{
+	say_error("set: --undo: nothing to undo since the machine started; 'tcpkeep set --history' "
+		  "tells the changes");
+	return EXIT_FAILED;
+}
+
+static int find_entry(struct undo *undo, const char *number)
+{
+	struct tcpkeep_error error;
+	char shown[32];
+	int64_t id;
+	int r;
+
+	if (number && number_parse(number, strlen(number), 1, INT64_MAX, &id) < 0) {
+		say_error("set: --undo: '%s' is no number of a change; 'tcpkeep set --history' "
+			  "tells them",
+			  escape_text(number, strlen(number), shown, sizeof(shown)));
+		return EXIT_USAGE;
+	}
+	if (number)
+		undo->id = (uint64_t)id;
+	else if (undo->dir < 0 || find_last(undo) < 0)
+		return fail_nothing();
+	if (undo->dir < 0)
+		return fail_nothing();
+	r = journal_read(undo->dir, undo->id, &undo->head, &undo->set, &error);
+	if (r < 0)
+		return fail(&error, r);
+	if (is_this_boot(&undo->head))
+		return EXIT_DONE;
+	say_error("set: --undo: change %llu was before the machine last started: its sockets are "
+		  "gone",
+		  (unsigned long long)undo->id);
+	return EXIT_FAILED;
+}
+
+/* ------------------------------------------------------------------------------------ the planning
+ */
+
+static int compare_cookie(const void *key, const void *member)
+{
+	uint64_t cookie = *(const uint64_t *)key;
+	const struct change_item *item = member;
+
+	return cookie < item->cookie ? -1 : cookie > item->cookie;
+}
+
+/* The own items of the entry, which a walk meets in any order. */
+static const struct change_kind *find_change(const struct undo *undo, uint64_t cookie)
+{
+	const struct change_item *item =
+		bsearch(&cookie, undo->set.items, undo->set.n, sizeof(*item), compare_cookie);
+
+	return item ? &undo->set.kinds[item->kind] : NULL;
+}
+
+static enum change_result plan_undo(struct set_job *job, const struct snapshot_row *row,
+				    struct change_kind *ret, enum change_reason *ret_reason)
+{
+	const struct change_kind *change = NULL;
+
+	if (row->socket.cookie)
+		change = find_change(job->undo, row->socket.cookie);
+	*ret_reason = CHANGE_REASON_NONE;
+	/* Not one of the change's: it is passed over. */
+	if (!change)
+		return CHANGE_SKIPPED;
+	return change_plan_undo(row, change, ret, ret_reason);
+}
+
+static uint64_t own_netns(void)
+{
+	struct stat st;
+
+	return stat("/proc/thread-self/ns/net", &st) == 0 ? st.st_ino : 0;
+}
+
+static bool is_elsewhere(const struct change_set *set, uint64_t own)
+{
+	for (size_t i = 0; i < set->n_kinds; i++)
+		if (set->kinds[i].netns != own)
+			return true;
+	return false;
+}
+
+/* ------------------------------------------------------------------------------------------ undo
+ */
+
+/* With nothing left that a second undo could do. */
+static void mark_undone(const struct set_job *job, struct undo *undo)
+{
+	bool hidden = job->report.netns_hidden > 0 && job->counts[CHANGE_VANISHED] > 0;
+	struct tcpkeep_error error;
+
+	if (!job->finished || job->args->dry_run || job->retry > 0 || hidden)
+		return;
+	undo->head.state = JOURNAL_UNDONE;
+	if (journal_replace(undo->dir, undo->id, &undo->head, &undo->set, NULL, &error) < 0)
+		say_warning("set: %s", error.message);
+}
+
+static int run_undo(struct set_job *job, struct undo *undo, const struct invocation *invocation)
+{
+	int status;
+
+	status = find_entry(undo, invocation->n_operands ? invocation->operands[0] : NULL);
+	if (status != EXIT_DONE)
+		return status;
+	job->undo = undo;
+	job->plan = plan_undo;
+	job->expected = undo->set.n;
+	job->all_netns = is_elsewhere(&undo->set, own_netns());
+	status = set_job_run(job, invocation);
+	mark_undone(job, undo);
+	return status;
+}
+
+int set_undo(struct set_job *job, const struct invocation *invocation)
+{
+	struct undo undo = {.dir = open_journal()};
+	int status;
+
+	if (undo.dir < 0 && undo.dir != -ENOENT)
+		return EXIT_FAILED;
+	status = run_undo(job, &undo, invocation);
+	change_set_clear(&undo.set);
+	cleanup_close(&undo.dir);
+	return status;
+}
+
+/* --------------------------------------------------------------------------------------- history
+ */
+
+static const char *state_of(const struct journal_head *head)
+{
+	if (!is_this_boot(head))
+		return "before the last start";
+	switch (head->state) {
+	case JOURNAL_BEGUN:
+		return "begun";
+	case JOURNAL_ENDED:
+		return "done";
+	case JOURNAL_UNDONE:
+		return "undone";
+	}
+	return "unknown";
+}
+
+static void write_cell(struct rows *rows, const char *text)
+{
+	rows_cell(rows, text, strlen(text), NULL);
+}
+
+static void print_entry(struct rows *rows, uint64_t id, const struct journal_head *head)
+{
+	char text[64];
+	time_t at = (time_t)head->at_s;
+	struct tm tm;
+
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)id);
+	write_cell(rows, text);
+	if (!localtime_r(&at, &tm) || strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm) == 0)
+		snprintf(text, sizeof(text), "?");
+	write_cell(rows, text);
+	*put_grouped(text, head->sockets) = '\0';
+	write_cell(rows, text);
+	write_cell(rows, state_of(head));
+	write_cell(rows, head->words);
+}
+
+static void json_entry(struct json *json, uint64_t id, const struct journal_head *head)
+{
+	json_begin_object(json, NULL);
+	json_string(json, "schema", "tcpkeep.set-history/1");
+	json_uint(json, "id", id);
+	json_uint(json, "at_s", head->at_s);
+	json_uint(json, "sockets", head->sockets);
+	json_string(json, "state", is_this_boot(head) ? state_of(head) : "gone");
+	json_string(json, "words", head->words);
+	json_end_object(json);
+}
+
+static int tell_entries(int dir, struct rows *rows, struct json *json)
+{
+	_cleanup_free_ uint64_t *ids = NULL;
+	int status = EXIT_DONE;
+	size_t n;
+	int r;
+
+	r = journal_list(dir, &ids, &n);
+	if (r < 0) {
+		say_error("set: the journal cannot be read: %s", strerror(-r));
+		return EXIT_FAILED;
+	}
+	for (size_t i = 0; i < n; i++) {
+		struct tcpkeep_error error;
+		struct journal_head head;
+
+		if (journal_read(dir, ids[i], &head, NULL, &error) < 0) {
+			say_error("set: %s", error.message);
+			status = EXIT_PARTLY;
+		} else if (json) {
+			json_entry(json, ids[i], &head);
+		} else {
+			print_entry(rows, ids[i], &head);
+		}
+	}
+	return status;
+}
+
+int set_history(struct json *json)
+{
+	static const struct rows_column columns[] = {
+		{"ID", true}, {"WHEN", false}, {"SOCKETS", true}, {"STATE", false}, {"WHAT", false},
+	};
+	_cleanup_close_ int dir = open_journal();
+	struct rows *rows = NULL;
+	int status;
+
+	if (dir == -ENOENT)
+		return EXIT_DONE;
+	if (dir < 0)
+		return EXIT_FAILED;
+	if (!json && rows_open(stdout, columns, ARRAY_SIZE(columns), NULL, &rows) < 0) {
+		say_error("set: out of memory");
+		return EXIT_FAILED;
+	}
+	status = tell_entries(dir, rows, json);
+	rows_close(rows);
+	return status;
+}
