@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/macro.h"
 #include "elf.h"
 
 /* fs/binfmt_script.c and include/uapi/linux/binfmts.h: the part of a first line that the kernel
@@ -275,6 +276,27 @@ static enum program_verdict judge(struct program *program, unsigned depth)
 	return judge(program, depth + 1);
 }
 
+/* Programs whose work is to start others: shells, and what stands in front of a command. */
+static bool is_starter(const char *path)
+{
+	static const char *const names[] = {
+		"sh",      "bash",      "dash",      "ash",      "zsh",         "ksh",
+		"mksh",    "fish",      "busybox",   "csh",      "tcsh",        "env",
+		"xargs",   "find",      "parallel",  "make",     "gmake",       "ninja",
+		"sudo",    "doas",      "su",        "runuser",  "setpriv",     "chroot",
+		"unshare", "nsenter",   "nice",      "ionice",   "nohup",       "setsid",
+		"timeout", "stdbuf",    "flock",     "watch",    "time",        "taskset",
+		"chrt",    "script",    "tmux",      "screen",   "npm",         "npx",
+		"tini",    "dumb-init", "s6-svscan", "runsvdir", "supervisord", "strace",
+		"prlimit",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (strcmp(base_name(path), names[i]) == 0)
+			return true;
+	return false;
+}
+
 void program_inspect(char *const argv[], struct program *ret)
 {
 	int r;
@@ -293,4 +315,5 @@ void program_inspect(char *const argv[], struct program *ret)
 		return;
 	}
 	ret->verdict = judge(ret, 0);
+	ret->starts_others = is_starter(ret->command) || is_starter(ret->path);
 }
