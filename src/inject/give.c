@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <sys/socket.h>
 
+#include "base/cleanup.h"
 #include "keepalive/socket.h"
 
 #ifndef IPPROTO_MPTCP
@@ -104,4 +105,98 @@ enum give_outcome give(int fd, const struct give *give, int *ret_refused)
 		return GIVE_REFUSED;
 	}
 	return GIVE_SET;
+}
+
+/* ---------------------------------------------------------------------------------- quickly */
+
+#define ALL_FIELDS                                                                                 \
+	((uint32_t)(TCPKEEP_ON | TCPKEEP_TIME | TCPKEEP_INTVL | TCPKEEP_PROBES |                   \
+		    TCPKEEP_USER_TIMEOUT))
+
+/* False when one of the fields cannot be read. */
+static bool read_fields(int fd, uint32_t fields, struct tcpkeep_settings *ret)
+{
+	struct tcpkeep_settings settings = {0};
+
+	for (size_t i = 0; i < SOCKET_OPTIONS; i++) {
+		const struct socket_option *option = &socket_options[i];
+		int value;
+
+		if (!(fields & option->field))
+			continue;
+		if (get_int(fd, option->level, option->name, &value) < 0)
+			return false;
+		socket_option_store(&settings, option->field, value);
+	}
+	*ret = settings;
+	return true;
+}
+
+/* False when the kernel refuses one: the others may be written by then. */
+static bool write_fields(int fd, const struct tcpkeep_settings *wanted)
+{
+	for (size_t i = 0; i < SOCKET_OPTIONS; i++) {
+		const struct socket_option *option = &socket_options[i];
+		int value = socket_option_value(wanted, option->field);
+
+		if (wanted->fields & option->field &&
+		    setsockopt(fd, option->level, option->name, &value, sizeof(value)) < 0)
+			return false;
+	}
+	return true;
+}
+
+static bool same_values(const struct tcpkeep_settings *a, const struct tcpkeep_settings *b,
+			uint32_t fields)
+{
+	for (size_t i = 0; i < SOCKET_OPTIONS; i++) {
+		uint32_t field = socket_options[i].field;
+
+		if (fields & field &&
+		    (!(a->fields & b->fields & field) ||
+		     socket_option_value(a, field) != socket_option_value(b, field)))
+			return false;
+	}
+	return true;
+}
+
+static void learn_fresh(struct give_memory *memory)
+{
+	_cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
+
+	if (fd < 0 || !read_fields(fd, ALL_FIELDS, &memory->fresh))
+		memory->fresh.fields = 0;
+}
+
+/* True when that was all. */
+static bool try_quickly(int fd, const struct give *give, const struct give_memory *memory,
+			enum give_outcome *ret)
+{
+	const struct tcpkeep_settings *wanted = give->wanted;
+	struct tcpkeep_settings now;
+
+	if (give->chosen || !read_fields(fd, wanted->fields, &now))
+		return false;
+	if (same_values(&now, wanted, wanted->fields)) {
+		*ret = GIVE_HELD;
+		return true;
+	}
+	if (!same_values(&now, &memory->fresh, wanted->fields) || !write_fields(fd, wanted) ||
+	    (give->verify && !give_holds(fd, wanted, 0)))
+		return false;
+	*ret = GIVE_SET;
+	return true;
+}
+
+enum give_outcome give_quickly(int fd, const struct give *give_, struct give_memory *memory,
+			       int *ret_refused)
+{
+	enum give_outcome outcome;
+
+	*ret_refused = 0;
+	if (try_quickly(fd, give_, memory, &outcome))
+		return outcome;
+	/* Not again because of a sysctl that was changed. */
+	learn_fresh(memory);
+	return give(fd, give_, ret_refused);
 }

@@ -21,6 +21,9 @@
 #include "keepalive/socket.h"
 #include "target.h"
 
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262 /* linux/in.h, 5.6 */
+#endif
 #ifndef SO_COOKIE
 #define SO_COOKIE 57
 #endif
@@ -40,6 +43,11 @@
 struct receiver {
 	struct seccomp seccomp;
 	struct targets targets;
+	struct give_memory memory;
+	bool leads;     /* is the one who waits for the next call */
+	bool pinned;    /* to its processor */
+	unsigned calm;  /* calls since the last that had another behind it */
+	unsigned place; /* among the receivers */
 	union seccomp_slot *slot;
 };
 
@@ -118,6 +126,16 @@ static uint64_t cookie_of(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) == 0 ? cookie : 0;
 }
 
+/* By its protocol alone: what is no stream (a raw socket) is found when it is set. */
+static bool may_be_tcp(int fd)
+{
+	socklen_t len = sizeof(int);
+	int protocol;
+
+	return getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) == 0 &&
+	       (protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP);
+}
+
 /* Neither connected nor connecting nor listening? */
 static bool is_fresh(int fd)
 {
@@ -128,7 +146,9 @@ static bool is_fresh(int fd)
 	       info.tcpi_state == TCP_CLOSE;
 }
 
-static enum give_outcome give_settings(struct receiver *receiver, int fd)
+static void give_lead_away(struct receiver *receiver);
+
+static enum give_outcome give_settings(struct receiver *receiver, int fd, bool quickly)
 {
 	const struct plan *plan = receiver->seccomp.plan;
 	struct give wish = {
@@ -139,7 +159,8 @@ static enum give_outcome give_settings(struct receiver *receiver, int fd)
 	enum give_outcome outcome;
 	int refused;
 
-	outcome = give(fd, &wish, &refused);
+	outcome = quickly ? give_quickly(fd, &wish, &receiver->memory, &refused)
+			  : give(fd, &wish, &refused);
 	if (refused && receiver->seccomp.report) {
 		count(receiver, refused);
 		report_refused(receiver->seccomp.report, refused);
@@ -158,7 +179,7 @@ static void meet(struct receiver *receiver, int fd, bool listens)
 		count(receiver, left_alone);
 		return;
 	}
-	switch (give_settings(receiver, fd)) {
+	switch (give_settings(receiver, fd, true)) {
 	case GIVE_SET:
 		if (listens)
 			count(receiver, listening);
@@ -226,6 +247,8 @@ static bool program_sets(struct receiver *receiver, int fd, const struct seccomp
 	const struct plan *plan = receiver->seccomp.plan;
 	int value;
 
+	/* The value may lie in memory that takes its time (a file of FUSE). */
+	give_lead_away(receiver);
 	if (!read_value(notif, field, &value))
 		return true;
 	if (!plan->enforce) {
@@ -236,7 +259,7 @@ static bool program_sets(struct receiver *receiver, int fd, const struct seccomp
 	if (!(plan->settings.fields & field) || is_fresh(fd))
 		return true;
 	/* It may have come from outside of the run. */
-	if (give_settings(receiver, fd) == GIVE_REFUSED)
+	if (give_settings(receiver, fd, false) == GIVE_REFUSED)
 		return true;
 	count(receiver, withheld);
 	return false;
@@ -275,7 +298,7 @@ static bool judge(struct receiver *receiver, const struct seccomp_notif *notif)
 		miss(receiver, fd);
 		return true;
 	}
-	if (!give_is_tcp(fd) || !is_valid(receiver, notif))
+	if (!may_be_tcp(fd) || !is_valid(receiver, notif))
 		return true;
 	switch (notif->data.nr) {
 	case SYS_setsockopt:
@@ -292,16 +315,77 @@ static bool judge(struct receiver *receiver, const struct seccomp_notif *notif)
 	}
 }
 
+/* --------------------------------------------------------------------------------- in turn */
+
+/*
+ * One receiver waits at a time: the kernel wakes all who wait for each call. The others wait to
+ * lead. As long as calls come one by one, the same one leads on, and a call costs two switches of
+ * one processor: the kernel lets the caller and its receiver run where the other just ran (6.6).
+ *
+ * With several callers at a time the same would gather all of them on one processor. So receivers
+ * take a processor each then, and the callers that they answer come along.
+ */
+static pthread_mutex_t lead = PTHREAD_MUTEX_INITIALIZER;
+static cpu_set_t processors;
+
+/* So many calls one by one are calm. */
+#define CALM 64
+
+static void give_lead_away(struct receiver *receiver)
+{
+	if (receiver->leads)
+		pthread_mutex_unlock(&lead);
+	receiver->leads = false;
+}
+
+static void pin(struct receiver *receiver, bool pinned)
+{
+	unsigned skip = receiver->place % (unsigned)CPU_COUNT(&processors);
+	cpu_set_t one;
+	int cpu = 0;
+
+	if (receiver->pinned == pinned)
+		return;
+	CPU_ZERO(&one);
+	while (!CPU_ISSET(cpu, &processors) || skip--)
+		cpu++;
+	CPU_SET(cpu, &one);
+	sched_setaffinity(0, sizeof(one), pinned ? &one : &processors);
+	receiver->pinned = pinned;
+}
+
+/* Is another call waiting behind the one that was taken? */
+static bool is_crowded(int listener)
+{
+	struct pollfd fd = {.fd = listener, .events = POLLIN};
+
+	return poll(&fd, 1, 0) == 1 && fd.revents & POLLIN;
+}
+
 static void *run(void *userdata)
 {
 	struct receiver *receiver = userdata;
+	int listener = receiver->seccomp.listener;
+	const struct seccomp_notif *notif = &receiver->slot->notif;
 
-	while (receive(receiver->seccomp.listener, receiver->slot)) {
-		bool go_on = judge(receiver, &receiver->slot->notif);
+	for (;;) {
+		bool go_on;
 
-		answer(receiver->seccomp.listener, receiver->slot->notif.id, go_on);
+		if (!receiver->leads)
+			pthread_mutex_lock(&lead);
+		receiver->leads = true;
+		if (!receive(listener, receiver->slot))
+			return NULL; /* and leads: the others have nothing to wait for */
+		if (is_crowded(listener)) {
+			give_lead_away(receiver);
+			receiver->calm = 0;
+			pin(receiver, true);
+		} else if (receiver->pinned && ++receiver->calm >= CALM) {
+			pin(receiver, false);
+		}
+		go_on = judge(receiver, notif);
+		answer(listener, notif->id, go_on);
 	}
-	return NULL;
 }
 
 /* --------------------------------------------------------------------------------- the start */
@@ -309,11 +393,8 @@ static void *run(void *userdata)
 /* One for each processor; fewer where descriptors are short. */
 static unsigned choose_number(rlim_t fds)
 {
-	cpu_set_t set;
-	unsigned n = 2;
+	unsigned n = (unsigned)CPU_COUNT(&processors);
 
-	if (sched_getaffinity(0, sizeof(set), &set) == 0)
-		n = (unsigned)CPU_COUNT(&set);
 	n = MIN(MAX(n, 2U), (unsigned)SECCOMP_RECEIVERS_MAX);
 	if (fds < RECEIVER_FDS * 4 * n)
 		n = MAX((unsigned)(fds / (RECEIVER_FDS * 4)), 1U);
@@ -336,6 +417,9 @@ int seccomp_serve(const struct seccomp *seccomp)
 	}
 	/* The caller sleeps at once: who answers may run where it ran. Older kernels refuse. */
 	ioctl(seccomp->listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, flags);
+	/* More processors than a cpu_set_t holds: then any. */
+	if (sched_getaffinity(0, sizeof(processors), &processors) < 0)
+		CPU_SET(0, &processors);
 	n = choose_number(limit.rlim_cur);
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK_SIZE);
@@ -343,6 +427,7 @@ int seccomp_serve(const struct seccomp *seccomp)
 	for (unsigned i = 0; i < n; i++) {
 		receivers[i].seccomp = *seccomp;
 		receivers[i].slot = &seccomp->shared->slots[i];
+		receivers[i].place = i;
 		targets_init(&receivers[i].targets,
 			     (unsigned)MIN(limit.rlim_cur / (2 * n), (rlim_t)TARGET_SLOTS));
 		r = pthread_create(&thread, &attr, run, &receivers[i]);
