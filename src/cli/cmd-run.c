@@ -10,6 +10,7 @@
 #include "base/escape.h"
 #include "cli.h"
 #include "inject/method.h"
+#include "inject/preload.h"
 #include "inject/program.h"
 #include "inject/report.h"
 #include "inject/supervise.h"
@@ -160,10 +161,12 @@ static int fail_exec(const char *command, int r)
 static void say_verbosely(const struct choice *choice, const struct method_run *run)
 {
 	const struct method *method = choice->order[0];
-	char text[TCPKEEP_SETTINGS_TEXT_MAX], path[SHOWN_MAX];
+	char text[TCPKEEP_SETTINGS_TEXT_MAX], path[SHOWN_MAX], library[PATH_MAX];
+	bool preloads = strcmp(method->name, "preload") == 0 && preload_find(library, NULL) == 0;
 
 	tcpkeep_settings_format(&run->plan.settings, text, sizeof(text));
-	fprintf(stderr, "tcpkeep: run: method %s: %s\n", method->name, choice->why);
+	fprintf(stderr, "tcpkeep: run: method %s%s%s: %s\n", method->name,
+		preloads ? ", library " : "", preloads ? library : "", choice->why);
 	for (size_t i = 0; i < choice->n_refused; i++)
 		fprintf(stderr, "tcpkeep: run: not method %s: %s\n",
 			choice->refused[i].method->name, choice->refused[i].error.message);

@@ -204,7 +204,7 @@ void method_choose(const struct program *program, const struct method *forced, s
 	}
 	for (size_t i = 0; i < preference->n; i++)
 		consider(&methods[preference->order[i]], program, ret);
-	ret->why = ret->n_refused == 0 ? preference->why : "the other one cannot";
+	ret->why = ret->n_refused == 0 ? preference->why : "no other one can";
 }
 
 int method_enter(const struct choice *choice, struct method_run *run, struct tcpkeep_error *error)

@@ -60,7 +60,8 @@ struct receiver {
 
 /* ------------------------------------------------------------------------------- the kernel */
 
-static void answer(int listener, uint64_t id, bool go_on)
+/* False when it is gone. */
+static bool answer(int listener, uint64_t id, bool go_on)
 {
 	struct seccomp_notif_resp resp = {
 		.id = id,
@@ -68,8 +69,10 @@ static void answer(int listener, uint64_t id, bool go_on)
 	};
 
 	/* ENOENT: a signal or its death took the caller away. */
-	while (ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &resp) < 0 && errno == EINTR)
-		;
+	while (ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &resp) < 0)
+		if (errno != EINTR)
+			return false;
+	return true;
 }
 
 static bool has_ended(int listener)
@@ -103,8 +106,7 @@ bool seccomp_sizes_fit(void)
 
 void seccomp_pass(const struct seccomp *seccomp, uint64_t id)
 {
-	answer(seccomp->listener, id, true);
-	if (seccomp->report)
+	if (answer(seccomp->listener, id, true) && seccomp->report)
 		report_missed(seccomp->report, REPORT_MISSED_UNSERVED);
 }
 
