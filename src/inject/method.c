@@ -122,9 +122,11 @@ static int seccomp_reaches(const struct program *program, struct tcpkeep_error *
 static void agree_with_preload(const struct plan *plan)
 {
 	struct plan inner = {.settings = plan->settings, .enforce = plan->enforce};
+	const char *preloaded = getenv("LD_PRELOAD");
 	char text[PLAN_TEXT_MAX];
 
-	if (getenv(PLAN_VARIABLE) && plan_format(&inner, text, sizeof(text)) >= 0)
+	if (preloaded && strstr(preloaded, PRELOAD_LIBRARY) &&
+	    plan_format(&inner, text, sizeof(text)) >= 0)
 		setenv(PLAN_VARIABLE, text, 1);
 }
 

@@ -57,10 +57,15 @@ static void close_others(int kept)
  */
 static void leave(int *fd)
 {
+	static const int bugs[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
 	sigset_t all;
 	int null;
 
 	sigfillset(&all);
+	for (size_t i = 0; i < ARRAY_SIZE(bugs); i++) {
+		signal(bugs[i], SIG_DFL);
+		sigdelset(&all, bugs[i]);
+	}
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	signal(SIGCHLD, SIG_IGN); /* no zombies */
 	setsid();

@@ -16,7 +16,7 @@ under() {
 		shift
 	done
 	shift
-	in_netns sh -c 'ip link set lo up && exec "$0" "$@" </dev/null' "$TCPKEEP" run --method seccomp \
+	in_netns sh -c 'ip link set lo up && exec "$0" "$@" </dev/null 3>&- 4>&-' "$TCPKEEP" run --method seccomp \
 		"${SETTINGS[@]}" "${options[@]}" -- "$SECCOMP_PROGRAM" "$@"
 }
 

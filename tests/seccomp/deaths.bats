@@ -24,7 +24,6 @@ load common
 		echo "status $?"
 		cat "$BATS_TEST_TMPDIR/out"
 	'
-	echo "# $output $stderr" >&3
 	[ "$status" -eq 0 ]
 	[[ $output == *"status 0"* ]]
 	read -r turns failed unset <<<"$(tail -1 <<<"$output")"
@@ -55,7 +54,6 @@ load common
 		echo "status $?"
 		cat "$BATS_TEST_TMPDIR/out"
 	'
-	echo "# $output $stderr" >&3
 	[ "$status" -eq 0 ]
 	[[ $output == *"status 0"* ]]
 	read -r turns failed unset <<<"$(tail -1 <<<"$output")"

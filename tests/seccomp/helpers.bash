@@ -4,10 +4,10 @@
 # Processes of this network namespace with such a name.
 helpers() {
 	local netns p
-	netns=$(readlink "/proc/self/ns/net")
-	for p in /proc/[0-9]*; do
-		if [ "$(cat "$p/comm" 2>/dev/null)" = "$1" ] && [ "$(readlink "$p/ns/net")" = "$netns" ] &&
-			! grep -q '^State:.*Z' "$p/status" 2>/dev/null; then
+	netns=$(readlink /proc/self/ns/net)
+	for p in $(grep -slx "$1" /proc/[0-9]*/comm); do
+		p=${p%/comm}
+		if [ "$(readlink "$p/ns/net")" = "$netns" ] && ! grep -qs '^State:.*Z' "$p/status"; then
 			echo "${p#/proc/}"
 		fi
 	done
