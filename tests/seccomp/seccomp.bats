@@ -172,7 +172,7 @@ END
 			"${SETTINGS[@]}" -- "$SECCOMP_PROGRAM" connect4
 		all_are "$OURS"
 	done
-	run sh -c 'ulimit -n 4; exec "$TCPKEEP" run --method seccomp -- echo ran'
+	run sh -c 'exec 3>&- 4>&- </dev/null; ulimit -n 4; exec "$TCPKEEP" run --method seccomp -- echo ran'
 	[ "$status" -eq 4 ]
 	[[ $output != *ran* && $output == *"tcpkeep: run: "* ]]
 }
