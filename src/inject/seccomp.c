@@ -62,6 +62,14 @@ static int start_guardian(struct seccomp *seccomp, int control)
 	return WIFEXITED(status) ? -WEXITSTATUS(status) : -EAGAIN;
 }
 
+static int fail_start(int r, struct tcpkeep_error *error)
+{
+	return error_set(error, r, "seccomp: the supervisor cannot be started: %s%s", strerror(-r),
+			 r == -EAGAIN ? "; raise the limit of processes (ulimit -u, pids.max of "
+					"the cgroup) or use method preload"
+				      : "");
+}
+
 static int send_listener(int control, int listener)
 {
 	alignas(struct cmsghdr) char room[CMSG_SPACE(sizeof(int))] = {0};
@@ -120,8 +128,7 @@ int seccomp_enter(const struct plan *plan, struct report *report, bool *ret_turn
 	theirs = fds[1];
 	r = start_guardian(&seccomp, theirs);
 	if (r < 0)
-		return error_set(error, r, "seccomp: the supervisor cannot be started: %s",
-				 strerror(-r));
+		return fail_start(r, error);
 	close(steal_fd(&theirs));
 	listener = seccomp_filter_install(watched_fields(plan), error);
 	if (listener < 0)
@@ -131,8 +138,7 @@ int seccomp_enter(const struct plan *plan, struct report *report, bool *ret_turn
 	if (r == 0)
 		r = hear(ours);
 	if (r < 0)
-		return error_set(error, r, "seccomp: the supervisor cannot be started: %s",
-				 strerror(-r));
+		return fail_start(r, error);
 	*ret_turned = false;
 	return 0;
 }
