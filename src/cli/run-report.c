@@ -58,7 +58,7 @@ static bool is_preload(const struct report *report)
 static void tell_missed(const struct report *report)
 {
 	if (is_preload(report)) {
-		fprintf(stderr, "tcpkeep: not seen: %s\n", methods[report->method - 1].misses);
+		fprintf(stderr, "tcpkeep: not seen: %s\n", methods[report->method - 1].misses());
 		return;
 	}
 	for (int i = 0; i < REPORT_MISSED_KINDS; i++)

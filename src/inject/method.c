@@ -12,6 +12,7 @@
 #include "preload.h"
 #include "seccomp-filter.h"
 #include "seccomp.h"
+#include "target.h"
 
 /* A path in a message. */
 #define SHOWN_MAX 100
@@ -75,6 +76,11 @@ static int preload_reaches(const struct program *program, struct tcpkeep_error *
 	}
 }
 
+static const char *preload_misses(void)
+{
+	return "static, Go, setuid and 32-bit programs, io_uring";
+}
+
 static int preload_probe(struct tcpkeep_error *error)
 {
 	char library[PATH_MAX];
@@ -118,6 +124,16 @@ static int seccomp_reaches(const struct program *program, struct tcpkeep_error *
 	return 0;
 }
 
+static const char *seccomp_misses(void)
+{
+	if (target_reach() == TARGET_DECLARED)
+		return "what the program starts, because kernel.yama.ptrace_scope is 1; 32-bit "
+		       "programs, io_uring";
+	if (seccomp_filter_takes_privileges())
+		return "32-bit programs, io_uring, programs that may not be looked into";
+	return "32-bit programs, io_uring";
+}
+
 /* Below a tcpkeep run that preloads, its library is to ask for the same as we do. */
 static void agree_with_preload(const struct plan *plan)
 {
@@ -140,10 +156,21 @@ static int seccomp_method_enter(struct method_run *run, bool *ret_spoiled,
 /* ------------------------------------------------------------------------------- the choice */
 
 const struct method methods[] = {
-	{"preload", "static, Go and setuid programs, 32-bit programs, io_uring", preload_reaches,
-	 NULL, preload_probe, preload_enter},
-	{"seccomp", "32-bit programs, io_uring, setuid programs of another user", seccomp_reaches,
-	 seccomp_filter_takes_privileges, seccomp_probe, seccomp_method_enter},
+	{
+		.name = "preload",
+		.misses = preload_misses,
+		.reaches = preload_reaches,
+		.probe = preload_probe,
+		.enter = preload_enter,
+	},
+	{
+		.name = "seccomp",
+		.misses = seccomp_misses,
+		.reaches = seccomp_reaches,
+		.takes_privileges = seccomp_filter_takes_privileges,
+		.probe = seccomp_probe,
+		.enter = seccomp_method_enter,
+	},
 };
 const size_t n_methods = ARRAY_SIZE(methods);
 

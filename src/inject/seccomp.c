@@ -6,6 +6,7 @@
 #include <stdalign.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -35,6 +36,10 @@ int seccomp_probe(struct tcpkeep_error *error)
 				 "pidfd_getfd: %s: this kernel has none (Linux 5.6), or a sandbox "
 				 "forbids it",
 				 strerror(-r));
+	if (target_reach() == TARGET_NONE)
+		return error_set(error, -EPERM,
+				 "kernel.yama.ptrace_scope forbids to look into other processes; "
+				 "run it with CAP_SYS_PTRACE, or set it to 1 or 0");
 	return 0;
 }
 
@@ -93,13 +98,19 @@ static int send_listener(int control, int listener)
 /* Waits for what the guardian says. */
 static int hear(int control)
 {
-	int error;
+	struct seccomp_guard_says says;
 	ssize_t n;
 
 	do
-		n = read(control, &error, sizeof(error));
+		n = read(control, &says, sizeof(says));
 	while (n < 0 && errno == EINTR);
-	return n == (ssize_t)sizeof(error) ? -error : -EPIPE;
+	if (n != (ssize_t)sizeof(says))
+		return -EPIPE;
+	/* With Yama a process has to say who may look into it: this one can, its children cannot.
+	 * Without, the kernel does not know the word. */
+	if (says.error == 0)
+		prctl(PR_SET_PTRACER, (unsigned long)says.pid, 0, 0, 0);
+	return -says.error;
 }
 
 /* Which options of setsockopt() have to be looked at. */
