@@ -9,20 +9,45 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/number.h"
 #include "inherited.h"
 #include "keepalive/error.h"
 #include "seccomp-filter.h"
 #include "seccomp-pair.h"
 #include "target.h"
 
+/*
+ * Before 5.9 nobody hears of the end of the last program (seccomp_notify_poll(): EPOLLHUP), and the
+ * supervisor would stay for ever.
+ */
+static bool tells_of_the_end(void)
+{
+	struct utsname name;
+	int64_t major, minor;
+	size_t n;
+
+	if (uname(&name) < 0)
+		return true;
+	n = strcspn(name.release, ".");
+	if (number_parse(name.release, n, 0, INT32_MAX, &major) < 0 || name.release[n] == '\0' ||
+	    number_parse(name.release + n + 1, strspn(name.release + n + 1, "0123456789"), 0,
+			 INT32_MAX, &minor) < 0)
+		return true;
+	return major > 5 || (major == 5 && minor >= 9);
+}
+
 int seccomp_probe(struct tcpkeep_error *error)
 {
 	int r;
 
+	if (!tells_of_the_end())
+		return error_set(error, -EOPNOTSUPP,
+				 "this kernel is older than Linux 5.9, which method seccomp needs");
 	r = seccomp_filter_probe(error);
 	if (r < 0)
 		return r;
