@@ -8,13 +8,13 @@
 #include <unistd.h>
 
 #include "base/escape.h"
-#include "base/nearest.h"
 #include "cli.h"
+#include "inject/method.h"
 #include "inject/preload.h"
 #include "inject/program.h"
 #include "inject/report.h"
 #include "inject/supervise.h"
-#include "output/json.h"
+#include "run-report.h"
 
 struct run_args {
 	bool enforce;
@@ -28,10 +28,11 @@ static const struct option options[] = {
 	 offsetof(struct run_args, enforce), COMPLETES_NOTHING},
 	{"report", NULL, "tell at exit how many sockets were set (with --json: as JSON)",
 	 OPTION_FLAG, offsetof(struct run_args, report), COMPLETES_NOTHING},
-	{"method", "METHOD", "how the program is reached; this version has preload", OPTION_TEXT,
-	 offsetof(struct run_args, method), COMPLETES_CHOICES, .choices = "preload"},
-	{"verbose", NULL, "say what is done before it is done", OPTION_FLAG,
-	 offsetof(struct run_args, verbose), COMPLETES_NOTHING},
+	{"method", "METHOD", "how the program is reached; default auto: the one that misses least",
+	 OPTION_TEXT, offsetof(struct run_args, method), COMPLETES_CHOICES,
+	 .choices = "auto preload seccomp"},
+	{"verbose", NULL, "say first which method was chosen, why, and what it misses", OPTION_FLAG,
+	 offsetof(struct run_args, verbose), COMPLETES_NOTHING, .short_name = 'v'},
 };
 
 /* What is meant when nothing is said. No user timeout: it also kills healthy peers that read
@@ -40,23 +41,23 @@ static const struct tcpkeep_settings defaults = TCPKEEP_SETTINGS(60, 10, 6);
 
 /* --------------------------------------------------------------------------- the arguments */
 
-static int check_method(const struct run_args *args)
+/* NULL in *ret: choose. */
+static int find_method(const struct run_args *args, const struct method **ret)
 {
-	static const char *const methods[] = {"preload"};
-	static const char *const later[] = {"bpf", "seccomp"};
 	char shown[64];
 
-	if (!args->method || strcmp(args->method, methods[0]) == 0)
+	*ret = NULL;
+	if (!args->method || strcmp(args->method, "auto") == 0)
 		return EXIT_DONE;
-	for (size_t i = 0; i < ARRAY_SIZE(later); i++)
-		if (strcmp(args->method, later[i]) == 0) {
-			say_error(
-				"run: method %s: this version does not have it; use preload, which "
-				"reaches every dynamically linked program",
-				later[i]);
-			return EXIT_LACKING;
-		}
-	say_error("run: unknown method '%s'; the method is preload",
+	*ret = method_find(args->method);
+	if (*ret)
+		return EXIT_DONE;
+	if (strcmp(args->method, "bpf") == 0) {
+		say_error("run: method bpf: this version does not have it; use seccomp, which "
+			  "reaches static programs as well");
+		return EXIT_LACKING;
+	}
+	say_error("run: unknown method '%s'; accepted: auto, preload, seccomp",
 		  escape_text(args->method, strlen(args->method), shown, sizeof(shown)));
 	return EXIT_USAGE;
 }
@@ -78,7 +79,8 @@ static int complete_settings(const struct run_args *args, struct tcpkeep_setting
 	return EXIT_DONE;
 }
 
-static int read_arguments(const struct invocation *invocation, struct plan *ret)
+static int read_arguments(const struct invocation *invocation, struct plan *ret,
+			  const struct method **ret_method)
 {
 	const struct run_args *args = invocation->args;
 	struct plan plan = {.enforce = args->enforce};
@@ -93,7 +95,7 @@ static int read_arguments(const struct invocation *invocation, struct plan *ret)
 		say_error("run: --json is the form of the report; add --report");
 		return EXIT_USAGE;
 	}
-	status = check_method(args);
+	status = find_method(args, ret_method);
 	if (status != EXIT_DONE)
 		return status;
 	status = parse_settings_operands(invocation, TCPKEEP_SCOPE_SOCKET, &plan.settings);
@@ -115,35 +117,14 @@ static const char *shown_path(const char *path, char buf[SHOWN_MAX])
 	return escape_text(path, strlen(path), buf, SHOWN_MAX);
 }
 
-static int fail_privileged(const struct program *program, const char *path)
-{
-	const char *slash = strrchr(program->path, '/');
-	const char *name = slash ? slash + 1 : program->path;
-
-	if (strcmp(name, "sudo") == 0 || strcmp(name, "doas") == 0)
-		say_error(
-			"run: %s gains privileges, and the dynamic loader then ignores LD_PRELOAD; "
-			"put it in front: %s tcpkeep run ... -- COMMAND",
-			path, name);
-	else
-		say_error(
-			"run: %s gains privileges (setuid, setgid or capabilities), and the dynamic "
-			"loader then ignores LD_PRELOAD; run it as the user that it becomes, or give "
-			"keepalive to its peer",
-			path);
-	return EXIT_LACKING;
-}
-
-/* Says why the preload library would not get in. */
+/* Can it be started at all? */
 static int judge_program(const struct program *program)
 {
-	char command[SHOWN_MAX], path[SHOWN_MAX], detail[SHOWN_MAX];
+	char command[SHOWN_MAX], path[SHOWN_MAX];
 
 	shown_path(program->command, command);
 	shown_path(program->path, path);
 	switch (program->verdict) {
-	case PROGRAM_FITS:
-		return EXIT_DONE;
 	case PROGRAM_NOT_FOUND:
 		if (strcmp(command, path) == 0)
 			say_error("run: %s: command not found", command);
@@ -153,32 +134,18 @@ static int judge_program(const struct program *program)
 	case PROGRAM_NOT_EXECUTABLE:
 		say_error("run: %s: cannot be executed: %s", path, strerror(program->error));
 		return EXIT_NOT_EXECUTABLE;
-	case PROGRAM_STATIC:
-		say_error(
-			"run: %s is statically linked: no dynamic loader, so nothing can be "
-			"preloaded; use a dynamically linked build, or set keepalive in the program",
-			path);
-		return EXIT_LACKING;
-	case PROGRAM_GO:
-		say_error(
-			"run: %s is a Go program: it calls the kernel past the C library, so nothing "
-			"preloaded sees its sockets; Go sets keepalive itself (net.KeepAliveConfig)",
-			path);
-		return EXIT_LACKING;
-	case PROGRAM_OTHER_LIBC:
-		say_error("run: %s is loaded by %s, another C library than that of tcpkeep; "
-			  "use a tcpkeep that was built with that library",
-			  path, shown_path(program->detail, detail));
-		return EXIT_LACKING;
-	case PROGRAM_OTHER_MACHINE:
-		say_error("run: %s is for another processor or word size than tcpkeep; "
-			  "use a tcpkeep that was built for it",
-			  path);
-		return EXIT_LACKING;
-	case PROGRAM_PRIVILEGED:
-		return fail_privileged(program, path);
+	default:
+		return EXIT_DONE;
 	}
-	return EXIT_FAILED;
+}
+
+/* No method reaches it: why, for each. */
+static int fail_choice(const struct choice *choice)
+{
+	for (size_t i = 0; i < choice->n_refused; i++)
+		say_error("run: method %s: %s", choice->refused[i].method->name,
+			  choice->refused[i].error.message);
+	return EXIT_LACKING;
 }
 
 static int fail_exec(const char *command, int r)
@@ -189,170 +156,95 @@ static int fail_exec(const char *command, int r)
 	return r == -ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
 }
 
-/* ------------------------------------------------------------------------------ the report */
-
-/* What setsockopt() can say; not every C library has strerrorname_np(). */
-static const char *errno_name(int number, char buf[32])
-{
-	static const struct {
-		int number;
-		const char *name;
-	} names[] = {
-		{EACCES, "EACCES"},   {EBADF, "EBADF"},       {EINVAL, "EINVAL"},
-		{ENOBUFS, "ENOBUFS"}, {ENOMEM, "ENOMEM"},     {ENOPROTOOPT, "ENOPROTOOPT"},
-		{ENOSYS, "ENOSYS"},   {ENOTSOCK, "ENOTSOCK"}, {EOPNOTSUPP, "EOPNOTSUPP"},
-		{EPERM, "EPERM"},
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (names[i].number == number)
-			return names[i].name;
-	snprintf(buf, 32, "unknown(%d)", number);
-	return buf;
-}
-
-static uint64_t sockets_set(const struct report *report)
-{
-	return report->connected + report->accepted + report->listening + report->inherited;
-}
-
-static void report_as_text(const struct report *report, const struct plan *plan)
-{
-	char text[TCPKEEP_SETTINGS_TEXT_MAX], refused[256] = "", name[32];
-	size_t n = 0;
-
-	tcpkeep_settings_format(&plan->settings, text, sizeof(text));
-	for (int i = 0; i < REPORT_ERRORS && report->errors[i].number; i++)
-		n += (size_t)snprintf(refused + n, sizeof(refused) - n, "%s%u %s", n ? ", " : ": ",
-				      report->errors[i].count,
-				      errno_name(report->errors[i].number, name));
-	fprintf(stderr,
-		"tcpkeep: %llu sockets set to %s: connected %llu, accepted %llu, listening %llu, inherited %llu\n"
-		"tcpkeep: %llu left alone, as the program wanted them; %llu options refused%s; programs: %llu\n",
-		(unsigned long long)sockets_set(report), text,
-		(unsigned long long)report->connected, (unsigned long long)report->accepted,
-		(unsigned long long)report->listening, (unsigned long long)report->inherited,
-		(unsigned long long)report->left_alone, (unsigned long long)report->refused,
-		refused, (unsigned long long)report->programs);
-	if (plan->enforce)
-		fprintf(stderr,
-			"tcpkeep: enforced: %llu calls of the program that change them were withheld\n",
-			(unsigned long long)report->withheld);
-}
-
-static void report_settings(struct json *json, const struct tcpkeep_settings *settings)
-{
-	json_begin_object(json, "settings");
-	json_bool(json, "on", settings->on);
-	if (settings->fields & TCPKEEP_TIME)
-		json_int(json, "time_s", settings->time_s);
-	if (settings->fields & TCPKEEP_INTVL)
-		json_int(json, "intvl_s", settings->intvl_s);
-	if (settings->fields & TCPKEEP_PROBES)
-		json_int(json, "probes", settings->probes);
-	if (settings->fields & TCPKEEP_USER_TIMEOUT)
-		json_int(json, "user_timeout_ms", settings->user_timeout_ms);
-	json_end_object(json);
-}
-
-static void report_as_json(const struct report *report, const struct plan *plan)
-{
-	struct json json;
-	char name[32];
-
-	/* Standard output is the program's. */
-	json_init(&json, stderr);
-	json_begin_object(&json, NULL);
-	json_string(&json, "schema", "tcpkeep.run-report/1");
-	report_settings(&json, &plan->settings);
-	json_string(&json, "mode", plan->enforce ? "enforce" : "default");
-	json_uint(&json, "programs", report->programs);
-	json_uint(&json, "set", sockets_set(report));
-	json_uint(&json, "connected", report->connected);
-	json_uint(&json, "accepted", report->accepted);
-	json_uint(&json, "listening", report->listening);
-	json_uint(&json, "inherited", report->inherited);
-	json_uint(&json, "left_alone", report->left_alone);
-	json_uint(&json, "withheld", report->withheld);
-	json_uint(&json, "refused", report->refused);
-	json_begin_object(&json, "errors");
-	for (int i = 0; i < REPORT_ERRORS && report->errors[i].number; i++)
-		json_uint(&json, errno_name(report->errors[i].number, name),
-			  report->errors[i].count);
-	json_end_object(&json);
-	json_end_object(&json);
-}
-
 /* ------------------------------------------------------------------------------------- run */
 
-static void say_verbosely(const char *library, const struct program *program,
-			  const struct plan *plan)
+static void say_verbosely(const struct choice *choice, const struct method_run *run)
 {
-	char text[TCPKEEP_SETTINGS_TEXT_MAX], path[SHOWN_MAX];
+	const struct method *method = choice->order[0];
+	char text[TCPKEEP_SETTINGS_TEXT_MAX], path[SHOWN_MAX], library[PATH_MAX];
+	bool preloads = strcmp(method->name, "preload") == 0 && preload_find(library, NULL) == 0;
 
-	tcpkeep_settings_format(&plan->settings, text, sizeof(text));
-	fprintf(stderr, "tcpkeep: run: method preload, library %s\n", library);
-	fprintf(stderr, "tcpkeep: run: program %s\n", shown_path(program->path, path));
+	tcpkeep_settings_format(&run->plan.settings, text, sizeof(text));
+	fprintf(stderr, "tcpkeep: run: method %s%s%s: %s\n", method->name,
+		preloads ? ", library " : "", preloads ? library : "", choice->why);
+	for (size_t i = 0; i < choice->n_refused; i++)
+		fprintf(stderr, "tcpkeep: run: not method %s: %s\n",
+			choice->refused[i].method->name, choice->refused[i].error.message);
+	fprintf(stderr, "tcpkeep: run: out of its reach: %s\n", method->misses());
+	if (method_takes_privileges(method))
+		fprintf(stderr, "tcpkeep: run: without CAP_SYS_ADMIN the kernel wants "
+				"no_new_privs: setuid programs that it starts (sudo, su, ping) run "
+				"without their powers\n");
+	fprintf(stderr, "tcpkeep: run: program %s\n", shown_path(run->program->path, path));
 	fprintf(stderr, "tcpkeep: run: settings %s, mode %s\n", text,
-		plan->enforce ? "enforce" : "default");
+		run->plan.enforce ? "enforce" : "default");
+}
+
+/* What the user would not expect. */
+static void say_method_warnings(const struct choice *choice, const struct program *program)
+{
+	if (program->drops_environment && strcmp(choice->order[0]->name, "preload") == 0)
+		say_warning(
+			"run: env -i removes LD_PRELOAD as well, so that what it starts runs "
+			"without keepalive; put it in front: env -i ... tcpkeep run -- COMMAND");
+	if (program->starts_others && method_takes_privileges(choice->order[0]))
+		say_warning(
+			"run: setuid programs that it starts (sudo, su, ping) run without their "
+			"powers (no_new_privs); without that: run tcpkeep as root, or "
+			"--method preload");
+}
+
+struct start {
+	const struct choice *choice;
+	struct method_run *run;
+};
+
+/* In the process that is to execute the program. */
+static int enter(const struct start *start)
+{
+	struct tcpkeep_error error;
+
+	if (method_enter(start->choice, start->run, &error) == 0)
+		return EXIT_DONE;
+	say_error("run: %s", error.message);
+	return EXIT_LACKING;
 }
 
 /* Becomes the program: nothing of tcpkeep is left that could be in the way. */
-static int run_alone(char *const argv[], const char *library, struct plan *plan)
+static int run_alone(char *const argv[], const struct start *start)
 {
-	int r;
+	int status = enter(start);
 
-	plan->root = getpid();
-	r = preload_set_environment(library, plan);
-	if (r < 0) {
-		say_error("run: cannot set the environment: %s", strerror(-r));
-		return EXIT_FAILED;
-	}
+	if (status != EXIT_DONE)
+		return status;
 	execvp(argv[0], argv);
 	return fail_exec(argv[0], -errno);
 }
 
-struct announcement {
-	const char *library;
-	struct plan *plan;
-};
-
-/* In the child, which alone knows its number. */
-static int announce(void *userdata)
+/* In the child, which has said why. */
+static int enter_child(void *userdata)
 {
-	const struct announcement *announcement = userdata;
+	int status = enter(userdata);
 
-	announcement->plan->root = getpid();
-	return preload_set_environment(announcement->library, announcement->plan);
+	if (status != EXIT_DONE)
+		_exit(status);
+	return 0;
 }
 
-static int fail_report(int r)
+static int run_reported(char *const argv[], const struct start *start, bool json)
 {
-	if (r == -EFBIG) {
-		say_error("run: --report: the limit of file sizes (ulimit -f) leaves no room for "
-			  "the counters; raise it or run without --report");
-		return EXIT_FAILED;
-	}
-	say_error("run: --report: no memory for the counters: %s; try without it", strerror(-r));
-	return EXIT_LACKING;
-}
-
-static int run_reported(char *const argv[], const char *library, struct plan *plan, bool json)
-{
-	struct announcement announcement = {library, plan};
-	struct report *report;
+	struct method_run *run = start->run;
 	int fd, status, r;
 
-	fd = report_create(&report, &plan->report);
+	fd = report_create(&run->report, &run->plan.report);
 	if (fd < 0)
-		return fail_report(fd);
-	r = supervise(argv, announce, &announcement, &status);
+		return run_report_fail(fd);
+	r = supervise(argv, enter_child, (void *)(uintptr_t)start, &status);
 	if (r < 0)
 		return fail_exec(argv[0], r);
-	if (json)
-		report_as_json(report, plan);
-	else
-		report_as_text(report, plan);
+	/* 0: it was never entered, and why has been said. */
+	if (run->report->method)
+		run_report_print(run->report, &run->plan, json);
 	supervise_end_as(status);
 }
 
@@ -360,32 +252,29 @@ static int run(const struct invocation *invocation)
 {
 	const struct run_args *args = invocation->args;
 	static struct program program;
-	struct tcpkeep_error error;
-	char library[PATH_MAX];
-	struct plan plan;
+	struct method_run one = {.program = &program};
+	const struct method *forced;
+	static struct choice choice;
+	struct start start = {&choice, &one};
 	int status;
 
-	status = read_arguments(invocation, &plan);
+	status = read_arguments(invocation, &one.plan, &forced);
 	if (status != EXIT_DONE)
 		return status;
-	if (preload_find(library, &error) < 0) {
-		say_error("run: %s", error.message);
-		return EXIT_LACKING;
-	}
 	program_inspect(invocation->rest, &program);
 	status = judge_program(&program);
 	if (status != EXIT_DONE)
 		return status;
-	say_settings_warnings(&plan.settings);
-	if (program.drops_environment)
-		say_warning(
-			"run: env -i removes LD_PRELOAD as well, so that what it starts runs "
-			"without keepalive; put it in front: env -i ... tcpkeep run -- COMMAND");
+	method_choose(&program, forced, &choice);
+	if (choice.n == 0)
+		return fail_choice(&choice);
+	say_settings_warnings(&one.plan.settings);
+	say_method_warnings(&choice, &program);
 	if (args->verbose)
-		say_verbosely(library, &program, &plan);
+		say_verbosely(&choice, &one);
 	if (args->report)
-		return run_reported(invocation->rest, library, &plan, invocation->json);
-	return run_alone(invocation->rest, library, &plan);
+		return run_reported(invocation->rest, &start, invocation->json);
+	return run_alone(invocation->rest, &start);
 }
 
 const struct command command_run = {
@@ -398,8 +287,8 @@ const struct command command_run = {
 		"turns keepalive off is left alone; with --enforce ours hold and its calls are told success.\n"
 		"\n"
 		"Without settings: time=60 intvl=10 probes=6. Values that are not given are taken from these;\n"
-		"no user-timeout is set unless you give one. The program is reached by a preloaded library:\n"
-		"static, Go and setuid programs are out of its reach and are refused (exit 4).",
+		"no user-timeout is set unless you give one. Dynamically linked programs are reached by a\n"
+		"preloaded library, all others by a seccomp supervisor; -v says how and what is missed.",
 	.examples =
 		"  tcpkeep run -- psql -h db                       after a minute of silence\n"
 		"  tcpkeep run time=30 intvl=5 -- ssh host         shorter\n"

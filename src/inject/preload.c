@@ -10,12 +10,11 @@
 #include "base/cleanup.h"
 #include "keepalive/error.h"
 
-#define LIBRARY "libtcpkeep-preload.so"
-
 static int find_beside(char ret[PATH_MAX])
 {
 	char path[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - sizeof("/../inject/" LIBRARY));
+	ssize_t n = readlink("/proc/self/exe", path,
+			     sizeof(path) - sizeof("/../inject/" PRELOAD_LIBRARY));
 	char *slash;
 
 	if (n < 0)
@@ -24,13 +23,13 @@ static int find_beside(char ret[PATH_MAX])
 	slash = strrchr(path, '/');
 	if (!slash)
 		return -ENOENT;
-	memcpy(slash, "/../inject/" LIBRARY, sizeof("/../inject/" LIBRARY));
+	memcpy(slash, "/../inject/" PRELOAD_LIBRARY, sizeof("/../inject/" PRELOAD_LIBRARY));
 	return realpath(path, ret) ? 0 : -errno;
 }
 
 int preload_find(char ret[PATH_MAX], struct tcpkeep_error *error)
 {
-	static const char installed[] = TCPKEEP_PKGLIBDIR "/" LIBRARY;
+	static const char installed[] = TCPKEEP_PKGLIBDIR "/" PRELOAD_LIBRARY;
 
 	if (find_beside(ret) < 0)
 		memcpy(ret, installed, sizeof(installed));

@@ -7,6 +7,8 @@
 
 #include "plan.h"
 
+#define PRELOAD_LIBRARY "libtcpkeep-preload.so"
+
 /*
  * The library's path: beside this executable in a build tree, otherwise where it was installed.
  * -ENOENT: in neither place; -EINVAL: the dynamic loader cannot be told such a path. The words are

@@ -16,6 +16,7 @@
 
 #include "base/cleanup.h"
 #include "elf.h"
+#include "wrapper.h"
 
 /* fs/binfmt_script.c and include/uapi/linux/binfmts.h: the part of a first line that the kernel
  * reads. */
@@ -208,30 +209,6 @@ static const char *behind_env(char *argument)
 	return NULL;
 }
 
-/* The same on a command line: env NAME=value prog. Its options change too much to guess. */
-static char *const *skip_env(char *const argv[])
-{
-	while (argv[0] && argv[1] && strcmp(base_name(argv[0]), "env") == 0) {
-		char *const *at = argv + 1;
-
-		while (*at && strchr(*at, '=') && (*at)[0] != '-')
-			at++;
-		if (!*at || (*at)[0] == '-')
-			break;
-		argv = at;
-	}
-	return argv;
-}
-
-/* Does env(1) start the program with an empty environment? Only what is plain to see. */
-static bool drops_environment(char *const argv[])
-{
-	if (!argv[0] || !argv[1] || strcmp(base_name(argv[0]), "env") != 0)
-		return false;
-	return strcmp(argv[1], "-") == 0 || strcmp(argv[1], "-i") == 0 ||
-	       strcmp(argv[1], "--ignore-environment") == 0;
-}
-
 static enum program_verdict fail(struct program *program, int r)
 {
 	program->error = -r;
@@ -282,8 +259,8 @@ void program_inspect(char *const argv[], struct program *ret)
 	memset(ret, 0, sizeof(*ret));
 	r = find(argv[0], ret->command);
 	if (r == 0) {
-		argv = skip_env(argv);
-		ret->drops_environment = drops_environment(argv);
+		argv = wrapper_skip(argv);
+		ret->drops_environment = wrapper_drops_environment(argv);
 		r = find(argv[0], ret->path);
 	}
 	if (r < 0) {
@@ -293,4 +270,5 @@ void program_inspect(char *const argv[], struct program *ret)
 		return;
 	}
 	ret->verdict = judge(ret, 0);
+	ret->starts_others = wrapper_starts_others(argv[0]) || wrapper_starts_others(ret->path);
 }

@@ -23,6 +23,7 @@ struct program {
 	char detail[PATH_MAX];  /* OTHER_LIBC: the loader */
 	int error;              /* NOT_EXECUTABLE: errno */
 	bool drops_environment; /* env -i: what it starts will not know of us */
+	bool starts_others;     /* a shell or the like: what it starts may be anything */
 };
 
 /* argv as for execvp(). Follows "#!" lines and env(1). */

@@ -125,3 +125,8 @@ void report_refused(struct report *report, int error)
 		}
 	}
 }
+
+void report_missed(struct report *report, enum report_missed why)
+{
+	__atomic_fetch_add(&report->missed[why], 1, __ATOMIC_RELAXED);
+}

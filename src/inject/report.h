@@ -9,10 +9,19 @@
 
 #include "plan.h"
 
-#define REPORT_MAGIC 0x7463706b65657031ULL /* "tcpkeep1": the layout below */
+#define REPORT_MAGIC 0x7463706b65657032ULL /* "tcpkeep2": the layout below */
 
 /* Kinds of refusal that are told apart. */
 #define REPORT_ERRORS 8
+
+/* Why the seccomp method did not reach what it saw. */
+enum report_missed {
+	REPORT_MISSED_FORBIDDEN, /* calls of a process that may not be looked into */
+	REPORT_MISSED_SHORT,     /* calls for which descriptors or memory were short */
+	REPORT_MISSED_UNSERVED,  /* calls that went on while the supervisor was being replaced */
+	REPORT_MISSED_URING,     /* rings of io_uring, whose sockets nobody sees */
+	REPORT_MISSED_KINDS,
+};
 
 /* Only ever added to, atomically. */
 struct report {
@@ -29,7 +38,10 @@ struct report {
 	struct report_error {
 		int32_t number; /* errno; 0: free */
 		uint32_t count;
-	} errors[REPORT_ERRORS]; /* by errno; further kinds count in refused alone */
+	} errors[REPORT_ERRORS];              /* by errno; further kinds count in refused alone */
+	uint64_t method;                      /* its place in methods[], counted from 1 */
+	uint64_t seen;                        /* seccomp: connect() and listen() on TCP sockets */
+	uint64_t missed[REPORT_MISSED_KINDS]; /* seccomp */
 };
 
 /*
@@ -46,3 +58,4 @@ int report_create(struct report **ret, struct plan_report *ret_where);
 struct report *report_attach(const struct plan_report *where);
 
 void report_refused(struct report *report, int error);
+void report_missed(struct report *report, enum report_missed why);

@@ -12,6 +12,7 @@
 
 #include "base/macro.h"
 #include "base/number.h"
+#include "give.h"
 #include "shim.h"
 
 #ifndef IPPROTO_MPTCP
@@ -58,57 +59,10 @@ static int get_int(int fd, int level, int name, int *ret)
 	return getsockopt(fd, level, name, ret, &len) < 0 ? -errno : 0;
 }
 
-static bool is_tcp(int fd)
-{
-	int protocol, type;
-
-	return get_int(fd, SOL_SOCKET, SO_PROTOCOL, &protocol) == 0 &&
-	       get_int(fd, SOL_SOCKET, SO_TYPE, &type) == 0 && type == SOCK_STREAM &&
-	       (protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP);
-}
-
-/* All that the plan asks for holds already, apart from the fields that are the program's: the
- * common end, for the price of one call each. */
+/* All that the plan asks for holds already, apart from the fields that are the program's. */
 static bool holds(int fd, unsigned own)
 {
-	for (unsigned i = 0; i < shim.n_options; i++) {
-		const struct shim_option *option = &shim.options[i];
-		int value;
-
-		if (own & option->field)
-			continue;
-		if (get_int(fd, option->level, option->name, &value) < 0 || value != option->value)
-			return false;
-	}
-	return true;
-}
-
-static bool is_own(enum tcpkeep_origin origin, int value, int kernel_default)
-{
-	/* Where the sysctls cannot be seen, their usual values stand for them. */
-	if (origin == TCPKEEP_ORIGIN_UNKNOWN)
-		return value != kernel_default;
-	return origin == TCPKEEP_ORIGIN_SOCKET;
-}
-
-/* Which fields somebody chose on this socket: what a fresh one would not show. */
-static uint32_t own_fields(const struct tcpkeep_effective *effective)
-{
-	static const struct tcpkeep_sysctls usual = TCPKEEP_SYSCTLS_DEFAULT;
-	const struct tcpkeep_settings *s = &effective->settings;
-	uint32_t own = 0;
-
-	if (is_own(effective->time_origin, s->time_s, usual.time_s))
-		own |= TCPKEEP_TIME;
-	if (is_own(effective->intvl_origin, s->intvl_s, usual.intvl_s))
-		own |= TCPKEEP_INTVL;
-	if (is_own(effective->probes_origin, s->probes, usual.probes))
-		own |= TCPKEEP_PROBES;
-	if (s->fields & TCPKEEP_USER_TIMEOUT && s->user_timeout_ms)
-		own |= TCPKEEP_USER_TIMEOUT;
-	if (s->fields & TCPKEEP_ON && s->on)
-		own |= TCPKEEP_ON;
-	return own;
+	return give_holds(fd, &shim.plan.settings, own);
 }
 
 static void count_refusal(int error)
@@ -118,42 +72,21 @@ static void count_refusal(int error)
 		report_refused(shim.report, error);
 }
 
-enum outcome {
-	OUTCOME_HELD, /* nothing was to be done */
-	OUTCOME_SET,
-	OUTCOME_LEFT_ALONE,
-	OUTCOME_REFUSED,
-	OUTCOME_NOT_TCP,
-};
-
 /* Gives a socket what it lacks. */
-static enum outcome give(int fd, uint8_t entry)
+static enum give_outcome give_lacking(int fd, uint8_t entry)
 {
-	struct tcpkeep_settings wanted = shim.plan.settings;
-	struct tcpkeep_effective effective;
-	struct tcpkeep_applied applied;
-	int r;
+	struct give wish = {
+		.wanted = &shim.plan.settings,
+		.respect = shim.respected != 0,
+		.chosen = shim.respected & entry,
+	};
+	enum give_outcome outcome;
+	int refused;
 
-	if (holds(fd, 0))
-		return is_tcp(fd) ? OUTCOME_HELD : OUTCOME_NOT_TCP;
-	r = tcpkeep_socket_read(fd, &effective);
-	if (r < 0)
-		return OUTCOME_NOT_TCP;
-	wanted.fields &= ~(shim.respected & (entry | own_fields(&effective)));
-	if (wanted.fields == 0)
-		return OUTCOME_LEFT_ALONE;
-	r = tcpkeep_socket_apply(fd, &wanted, 0, &applied);
-	if (r == -EOPNOTSUPP) {
-		/* MPTCP before Linux 6.10 has the switch and not the values. */
-		count_refusal(-r);
-		wanted.fields &= effective.settings.fields;
-		r = tcpkeep_socket_apply(fd, &wanted, 0, &applied);
-	}
-	if (r < 0) {
-		count_refusal(-r);
-		return OUTCOME_REFUSED;
-	}
-	return OUTCOME_SET;
+	outcome = give(fd, &wish, &refused);
+	if (refused)
+		count_refusal(refused);
+	return outcome;
 }
 
 /* ----------------------------------------------------------------------- the ways to get here */
@@ -163,20 +96,20 @@ void shim_refused(int fd, int error)
 	int saved = errno;
 
 	/* The number was closed behind our back and is something else now. */
-	if (is_tcp(fd))
+	if (give_is_tcp(fd))
 		count_refusal(error);
 	else
 		shim_mark(fd, SHIM_OTHER);
 	errno = saved;
 }
 
-static void count_outcome(enum outcome outcome, enum shim_kind kind)
+static void count_outcome(enum give_outcome outcome, enum shim_kind kind)
 {
-	if (outcome == OUTCOME_LEFT_ALONE)
+	if (outcome == GIVE_LEFT_ALONE)
 		shim_count(left_alone);
-	else if (outcome == OUTCOME_SET && kind != SHIM_DONE)
+	else if (outcome == GIVE_SET && kind != SHIM_DONE)
 		shim_count(listening);
-	else if (outcome == OUTCOME_SET)
+	else if (outcome == GIVE_SET)
 		shim_count(connected);
 }
 
@@ -184,14 +117,14 @@ void shim_meet(int fd, enum shim_kind kind)
 {
 	uint8_t entry = shim_entry(fd);
 	int saved = errno;
-	enum outcome outcome;
+	enum give_outcome outcome;
 
 	shim_init();
 	if (shim.n_options == 0)
 		return;
 	shim_mark(fd, (unsigned)kind | (entry & SHIM_FIELDS_MASK));
-	outcome = give(fd, entry);
-	if (outcome == OUTCOME_NOT_TCP)
+	outcome = give_lacking(fd, entry);
+	if (outcome == GIVE_NOT_TCP)
 		shim_mark(fd, SHIM_OTHER);
 	count_outcome(outcome, kind);
 	errno = saved;
@@ -237,7 +170,7 @@ void shim_meet_accepted(int listener, int fd)
 {
 	uint8_t entry = shim_entry(listener);
 	int saved = errno;
-	enum outcome outcome;
+	enum give_outcome outcome;
 
 	if (shim.n_options == 0)
 		return;
@@ -251,10 +184,10 @@ void shim_meet_accepted(int listener, int fd)
 		return;
 	}
 	shim_mark(fd, SHIM_DONE);
-	outcome = give(fd, entry);
-	if (outcome == OUTCOME_LEFT_ALONE)
+	outcome = give_lacking(fd, entry);
+	if (outcome == GIVE_LEFT_ALONE)
 		shim_count(left_alone);
-	else if (outcome == OUTCOME_HELD || outcome == OUTCOME_SET)
+	else if (outcome == GIVE_HELD || outcome == GIVE_SET)
 		shim_count(accepted);
 	errno = saved;
 }
@@ -262,15 +195,15 @@ void shim_meet_accepted(int listener, int fd)
 static void meet_one_inherited(int fd)
 {
 	int listening = 0;
-	enum outcome outcome;
+	enum give_outcome outcome;
 
-	if (!is_tcp(fd))
+	if (!give_is_tcp(fd))
 		return;
 	get_int(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening);
-	outcome = give(fd, 0);
-	if (outcome == OUTCOME_SET)
+	outcome = give_lacking(fd, 0);
+	if (outcome == GIVE_SET)
 		shim_count(inherited);
-	else if (outcome == OUTCOME_LEFT_ALONE)
+	else if (outcome == GIVE_LEFT_ALONE)
 		shim_count(left_alone);
 	if (listening)
 		shim_mark(fd, SHIM_OLD_LISTENER);

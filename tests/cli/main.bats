@@ -98,7 +98,7 @@ bash_offers() {
 	[ "$(bash_offers tcpkeep explain ti)" = time= ]
 	[ "$(bash_offers tcpkeep sysctl --all)" = --all-netns ]
 	[ -z "$(bash_offers tcpkeep sysctl user)" ]
-	[ "$(bash_offers tcpkeep run --method "")" = preload ]
+	[ "$(bash_offers tcpkeep run --method "" | sort | xargs)" = "auto preload seccomp" ]
 }
 
 @test "fish completes commands, options and settings" {

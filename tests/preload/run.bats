@@ -64,6 +64,8 @@ timer_of_client() {
 	[ "$status" -eq 4 ]
 	run "$TCPKEEP" run --method preload -- true
 	[ "$status" -eq 0 ]
+	run "$TCPKEEP" run --method auto -- true
+	[ "$status" -eq 0 ]
 	run "$TCPKEEP" run --method=preload -- true
 	[ "$status" -eq 0 ]
 }
@@ -83,12 +85,12 @@ timer_of_client() {
 	cd "$BATS_TEST_TMPDIR"
 	echo 'int main(void) { return 0; }' >a.c
 	cc -static -o static a.c || skip "no static C library"
-	run "$TCPKEEP" run -- ./static
+	run "$TCPKEEP" run --method preload -- ./static
 	[ "$status" -eq 4 ]
-	[ "$output" = "tcpkeep: run: ./static is statically linked: no dynamic loader, so nothing can be preloaded; use a dynamically linked build, or set keepalive in the program" ]
+	[ "$output" = "tcpkeep: run: method preload: ./static is statically linked: no dynamic loader, so nothing can be preloaded; use a dynamically linked build or method seccomp" ]
 	printf '#!%s/static\n' "$PWD" >script
 	chmod +x script
-	run "$TCPKEEP" run --report -- ./script
+	run "$TCPKEEP" run --method preload --report -- ./script
 	[ "$status" -eq 4 ]
 }
 
@@ -97,20 +99,20 @@ timer_of_client() {
 	cp "$(command -v cat)" "$BATS_TEST_TMPDIR/setuid"
 	chown 65534 "$BATS_TEST_TMPDIR/setuid"
 	chmod 4755 "$BATS_TEST_TMPDIR/setuid"
-	run "$TCPKEEP" run -- "$BATS_TEST_TMPDIR/setuid"
+	run "$TCPKEEP" run --method preload -- "$BATS_TEST_TMPDIR/setuid"
 	[ "$status" -eq 4 ]
 	[[ $output == *"gains privileges"* ]]
 	cp "$BATS_TEST_TMPDIR/setuid" "$BATS_TEST_TMPDIR/sudo"
 	chown 65534 "$BATS_TEST_TMPDIR/sudo"
 	chmod 4755 "$BATS_TEST_TMPDIR/sudo"
-	run "$TCPKEEP" run -- "$BATS_TEST_TMPDIR/sudo"
+	run "$TCPKEEP" run --method preload -- "$BATS_TEST_TMPDIR/sudo"
 	[ "$status" -eq 4 ]
 	[[ $output == *"sudo tcpkeep run ... -- COMMAND"* ]]
 }
 
 @test "a Go program: a clear message and exit 4" {
 	command -v go >/dev/null || skip "no go"
-	run "$TCPKEEP" run -- go version
+	run "$TCPKEEP" run --method preload -- go version
 	[ "$status" -eq 4 ]
 	[[ $output == *"is a Go program"* ]]
 }
@@ -120,7 +122,7 @@ timer_of_client() {
 	cd "$BATS_TEST_TMPDIR"
 	echo 'int main(void) { return 0; }' >a.c
 	musl-gcc -o musl a.c
-	run "$TCPKEEP" run -- ./musl
+	run "$TCPKEEP" run --method preload -- ./musl
 	[ "$status" -eq 4 ]
 	[[ $output == *"another C library"* ]]
 }
@@ -128,7 +130,7 @@ timer_of_client() {
 @test "the environment is untouched but for the two variables" {
 	env | grep -vE '^(_|LD_PRELOAD|TCPKEEP)=' | sort >"$BATS_TEST_TMPDIR/before"
 	for report in "" --report; do
-		"$TCPKEEP" run $report -- env 2>/dev/null | sort >"$BATS_TEST_TMPDIR/after"
+		"$TCPKEEP" run --method preload $report -- env 2>/dev/null | sort >"$BATS_TEST_TMPDIR/after"
 		grep -vE '^(_|LD_PRELOAD|TCPKEEP)=' "$BATS_TEST_TMPDIR/after" | diff "$BATS_TEST_TMPDIR/before" -
 		grep -qx "LD_PRELOAD=$SHIM_LIBRARY" "$BATS_TEST_TMPDIR/after"
 		grep -qE '^TCPKEEP=on time=60 intvl=10 probes=6( report=[0-9/]+)? root=[0-9]+$' "$BATS_TEST_TMPDIR/after"
@@ -138,8 +140,8 @@ timer_of_client() {
 @test "descriptors, signals, limits: as without tcpkeep" {
 	state='ls -l /proc/self/fd | wc -l; grep -E "^(Sig(Blk|Ign|Cgt)|NoNewPrivs|Seccomp)" /proc/self/status; ulimit -a; umask; pwd; cat /proc/self/cgroup'
 	bare=$(trap '' HUP USR2; sh -c "$state")
-	ran=$(trap '' HUP USR2; "$TCPKEEP" run -- sh -c "$state")
-	reported=$(trap '' HUP USR2; "$TCPKEEP" run --report -- sh -c "$state" 2>/dev/null)
+	ran=$(trap '' HUP USR2; "$TCPKEEP" run --method preload -- sh -c "$state")
+	reported=$(trap '' HUP USR2; "$TCPKEEP" run --method preload --report -- sh -c "$state" 2>/dev/null)
 	diff <(echo "$bare") <(echo "$ran")
 	diff <(echo "$bare") <(echo "$reported")
 }
@@ -155,12 +157,12 @@ timer_of_client() {
 	[ "$status" -eq 0 ]
 	# Two sockets by the program, one that listens: four options each for listen() and nothing else.
 	[[ $stderr == *"recorder: socket 2 connect 0 setsockopt 4"* ]]
-	run --separate-stderr env LD_PRELOAD="$SHIM_RECORDER" "$TCPKEEP" run -- sh -c 'echo $LD_PRELOAD'
+	run --separate-stderr env LD_PRELOAD="$SHIM_RECORDER" "$TCPKEEP" run --method preload -- sh -c 'echo $LD_PRELOAD'
 	[ "$output" = "$SHIM_LIBRARY:$SHIM_RECORDER" ]
 }
 
 @test "below another tcpkeep run the library is not added twice, the inner settings count" {
-	run --separate-stderr "$TCPKEEP" run time=5 -- "$TCPKEEP" run time=7 -- sh -c 'echo $LD_PRELOAD $TCPKEEP'
+	run --separate-stderr "$TCPKEEP" run --method preload time=5 -- "$TCPKEEP" run --method preload time=7 -- sh -c 'echo $LD_PRELOAD $TCPKEEP'
 	[[ $output =~ ^"$SHIM_LIBRARY on time=7 intvl=10 probes=6 root="[0-9]+$ ]]
 }
 
@@ -211,7 +213,7 @@ timer_of_client() {
 	jq -e '.set == 3 and .withheld == 16 and .mode == "enforce"' <<<"$stderr"
 	in_netns sh -c 'ip link set lo up; : | "$TCPKEEP" run user-timeout=2m --report --json -- "$SHIM_PROGRAM" mptcp'
 	jq -e '.refused > 0 and (.errors | length) > 0' <<<"$stderr"
-	run --separate-stderr "$TCPKEEP" run --report -- sh -c 'true; sh -c true; exit 3'
+	run --separate-stderr "$TCPKEEP" run --method preload --report -- sh -c 'true; sh -c true; exit 3'
 	[ "$status" -eq 3 ]
 	[ -z "$output" ]
 	[[ $stderr == *"0 sockets set to on time=60 intvl=10 probes=6"* ]]
@@ -301,13 +303,13 @@ END
 @test "the program itself is the one that meets what it inherited" {
 	# The number of the root is the program's own, in both ways of starting it.
 	for report in "" --report; do
-		run --separate-stderr "$TCPKEEP" run $report -- sh -c 'echo "$$ $TCPKEEP"'
+		run --separate-stderr "$TCPKEEP" run --method preload $report -- sh -c 'echo "$$ $TCPKEEP"'
 		[ "${output%% *}" = "${output##*root=}" ]
 	done
 }
 
 @test "env -i takes tcpkeep away, which is said" {
-	run "$TCPKEEP" run -- env -i true
+	run "$TCPKEEP" run --method preload -- env -i true
 	[ "$status" -eq 0 ]
 	[[ $output == *"warning: run: env -i removes LD_PRELOAD"* ]]
 	run "$TCPKEEP" run -- env A=b true
@@ -318,7 +320,7 @@ END
 	mkdir -p "$BATS_TEST_TMPDIR/with blank/cli" "$BATS_TEST_TMPDIR/with blank/inject"
 	cp "$TCPKEEP" "$BATS_TEST_TMPDIR/with blank/cli/"
 	cp "$SHIM_LIBRARY" "$BATS_TEST_TMPDIR/with blank/inject/"
-	run "$BATS_TEST_TMPDIR/with blank/cli/tcpkeep" run -- true
+	run "$BATS_TEST_TMPDIR/with blank/cli/tcpkeep" run --method preload -- true
 	[ "$status" -eq 4 ]
 	[[ $output == *"LD_PRELOAD cannot express"* ]]
 }

@@ -2,7 +2,7 @@
 /*
  * Terminal, job control, signals, exit status: the same with tcpkeep in between as without. A
  * process plays the shell on a pseudo-terminal; each sequence runs with the bare program, under
- * `run` and under `run --report`.
+ * each method and with --report.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -28,8 +28,10 @@ static const struct mode {
 	const char *args[6];
 } modes[] = {
 	{"bare", {NULL}},
-	{"run", {"run", "--"}},
-	{"run --report", {"run", "--report", "--"}},
+	{"preload", {"run", "--method", "preload", "--"}},
+	{"preload --report", {"run", "--method", "preload", "--report", "--"}},
+	{"seccomp", {"run", "--method", "seccomp", "--"}},
+	{"seccomp --report", {"run", "--method", "seccomp", "--report", "--"}},
 };
 
 #define DEADLINE_S 20
@@ -368,7 +370,7 @@ static void play_hangup(const struct mode *mode)
 static void play_deaths(const struct mode *mode)
 {
 	static const int signals[] = {SIGTERM, SIGKILL, SIGSEGV, SIGABRT, SIGPIPE, SIGUSR2};
-	bool waits = mode->args[0] && strcmp(mode->args[1], "--report") == 0;
+	bool waits = mode->args[0] && strcmp(mode->args[3], "--report") == 0;
 	struct rlimit limit;
 	char command[64];
 	const char *const argv[] = {"sh", "-c", command, NULL};

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/* The TCP sockets that a program is started with: inetd's way, socket activation. */
+#pragma once
+
+#include "plan.h"
+#include "report.h"
+
+/*
+ * In the process that is to execute the program: gives the settings to each TCP socket that it will
+ * find open. report may be NULL.
+ */
+void inherited_give(const struct plan *plan, struct report *report);

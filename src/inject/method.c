@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT */
+#include "method.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/escape.h"
+#include "base/macro.h"
+#include "keepalive/error.h"
+#include "preload.h"
+#include "seccomp-filter.h"
+#include "seccomp.h"
+#include "target.h"
+
+/* A path in a message. */
+#define SHOWN_MAX 100
+
+static const char *show(const char *path, char shown[SHOWN_MAX])
+{
+	return escape_text(path, strlen(path), shown, SHOWN_MAX);
+}
+
+/* --------------------------------------------------------------------------------- preload */
+
+static int refuse_privileged(const struct program *program, struct tcpkeep_error *error)
+{
+	const char *slash = strrchr(program->path, '/');
+	const char *name = slash ? slash + 1 : program->path;
+	char shown[SHOWN_MAX];
+
+	show(program->path, shown);
+	if (strcmp(name, "sudo") == 0 || strcmp(name, "doas") == 0)
+		return error_set(
+			error, -EPERM,
+			"%s gains privileges, and the dynamic loader then ignores LD_PRELOAD; put "
+			"it in front: %s tcpkeep run ... -- COMMAND",
+			shown, name);
+	return error_set(error, -EPERM,
+			 "%s gains privileges (setuid, setgid or capabilities), and the dynamic "
+			 "loader then ignores LD_PRELOAD; run it as the user that it becomes",
+			 shown);
+}
+
+static int preload_reaches(const struct program *program, struct tcpkeep_error *error)
+{
+	char shown[SHOWN_MAX], detail[SHOWN_MAX];
+
+	show(program->path, shown);
+	switch (program->verdict) {
+	case PROGRAM_STATIC:
+		return error_set(error, -EINVAL,
+				 "%s is statically linked: no dynamic loader, so nothing can be "
+				 "preloaded; use a dynamically linked build or method seccomp",
+				 shown);
+	case PROGRAM_GO:
+		return error_set(error, -EINVAL,
+				 "%s is a Go program: it calls the kernel past the C library, so "
+				 "nothing preloaded sees its sockets; use method seccomp",
+				 shown);
+	case PROGRAM_OTHER_LIBC:
+		return error_set(error, -EINVAL,
+				 "%s is loaded by %s, another C library than that of tcpkeep; use "
+				 "a tcpkeep that was built with that library or method seccomp",
+				 shown, show(program->detail, detail));
+	case PROGRAM_OTHER_MACHINE:
+		return error_set(error, -EINVAL,
+				 "%s is for another processor or word size than tcpkeep; use a "
+				 "tcpkeep that was built for it",
+				 shown);
+	case PROGRAM_PRIVILEGED:
+		return refuse_privileged(program, error);
+	default:
+		return 0;
+	}
+}
+
+static const char *preload_misses(void)
+{
+	return "static, Go, setuid and 32-bit programs, io_uring";
+}
+
+static int preload_probe(struct tcpkeep_error *error)
+{
+	char library[PATH_MAX];
+
+	return preload_find(library, error);
+}
+
+static int preload_enter(struct method_run *run, bool *ret_spoiled, struct tcpkeep_error *error)
+{
+	char library[PATH_MAX];
+	int r;
+
+	*ret_spoiled = false;
+	r = preload_find(library, error);
+	if (r < 0)
+		return r;
+	run->plan.root = getpid();
+	r = preload_set_environment(library, &run->plan);
+	return r < 0 ? error_set(error, r, "cannot set the environment: %s", strerror(-r)) : 0;
+}
+
+/* --------------------------------------------------------------------------------- seccomp */
+
+static int seccomp_reaches(const struct program *program, struct tcpkeep_error *error)
+{
+	char shown[SHOWN_MAX];
+
+	show(program->path, shown);
+	if (program->verdict == PROGRAM_OTHER_MACHINE)
+		return error_set(error, -EINVAL,
+				 "%s is for another processor or word size than tcpkeep, with "
+				 "other numbers for the same calls; use a tcpkeep that was built "
+				 "for it",
+				 shown);
+	if (program->verdict == PROGRAM_PRIVILEGED && seccomp_filter_takes_privileges())
+		return error_set(error, -EPERM,
+				 "%s gains privileges (setuid, setgid or capabilities), which a "
+				 "seccomp filter without CAP_SYS_ADMIN takes away from it "
+				 "(no_new_privs); run it as the user that it becomes",
+				 shown);
+	return 0;
+}
+
+static const char *seccomp_misses(void)
+{
+	if (target_reach() == TARGET_DECLARED)
+		return "what the program starts, because kernel.yama.ptrace_scope is 1; 32-bit "
+		       "programs, io_uring";
+	if (seccomp_filter_takes_privileges())
+		return "32-bit programs, io_uring, programs that may not be looked into";
+	return "32-bit programs, io_uring";
+}
+
+/* Below a tcpkeep run that preloads, its library is to ask for the same as we do. */
+static void agree_with_preload(const struct plan *plan)
+{
+	struct plan inner = {.settings = plan->settings, .enforce = plan->enforce};
+	const char *preloaded = getenv("LD_PRELOAD");
+	char text[PLAN_TEXT_MAX];
+
+	if (preloaded && strstr(preloaded, PRELOAD_LIBRARY) &&
+	    plan_format(&inner, text, sizeof(text)) >= 0)
+		setenv(PLAN_VARIABLE, text, 1);
+}
+
+static int seccomp_method_enter(struct method_run *run, bool *ret_spoiled,
+				struct tcpkeep_error *error)
+{
+	agree_with_preload(&run->plan);
+	return seccomp_enter(&run->plan, run->report, ret_spoiled, error);
+}
+
+/* ------------------------------------------------------------------------------- the choice */
+
+const struct method methods[] = {
+	{
+		.name = "preload",
+		.misses = preload_misses,
+		.reaches = preload_reaches,
+		.probe = preload_probe,
+		.enter = preload_enter,
+	},
+	{
+		.name = "seccomp",
+		.misses = seccomp_misses,
+		.reaches = seccomp_reaches,
+		.takes_privileges = seccomp_filter_takes_privileges,
+		.probe = seccomp_probe,
+		.enter = seccomp_method_enter,
+	},
+};
+const size_t n_methods = ARRAY_SIZE(methods);
+
+enum { PRELOAD, SECCOMP };
+
+bool method_takes_privileges(const struct method *method)
+{
+	return method->takes_privileges && method->takes_privileges();
+}
+
+const struct method *method_find(const char *name)
+{
+	for (size_t i = 0; i < n_methods; i++)
+		if (strcmp(methods[i].name, name) == 0)
+			return &methods[i];
+	return NULL;
+}
+
+static const struct preference {
+	const char *why;
+	size_t order[METHODS_MAX];
+	size_t n;
+} preferences[] = {
+	{"it costs least, and the program is dynamically linked", {PRELOAD, SECCOMP}, 2},
+	{"whatever this program starts is reached, static and Go programs too",
+	 {SECCOMP, PRELOAD},
+	 2},
+};
+
+/*
+ * A program that starts others may start any. The filter misses none of them; without
+ * CAP_SYS_ADMIN, though, it takes their powers from sudo, su and ping, and to break one is worse
+ * than to miss one.
+ */
+static const struct preference *prefer(const struct program *program)
+{
+	return &preferences[program->starts_others && !seccomp_filter_takes_privileges()];
+}
+
+static void consider(const struct method *method, const struct program *program,
+		     struct choice *choice)
+{
+	struct tcpkeep_error *error = &choice->refused[choice->n_refused].error;
+
+	if (method->reaches(program, error) == 0 && method->probe(error) == 0)
+		choice->order[choice->n++] = method;
+	else
+		choice->refused[choice->n_refused++].method = method;
+}
+
+void method_choose(const struct program *program, const struct method *forced, struct choice *ret)
+{
+	const struct preference *preference = prefer(program);
+
+	memset(ret, 0, sizeof(*ret));
+	if (forced) {
+		ret->why = "as you say";
+		consider(forced, program, ret);
+		return;
+	}
+	for (size_t i = 0; i < preference->n; i++)
+		consider(&methods[preference->order[i]], program, ret);
+	ret->why = ret->n_refused == 0 ? preference->why : "no other one can";
+}
+
+int method_enter(const struct choice *choice, struct method_run *run, struct tcpkeep_error *error)
+{
+	int r = -EINVAL;
+
+	for (size_t i = 0; i < choice->n; i++) {
+		bool spoiled;
+
+		r = choice->order[i]->enter(run, &spoiled, error);
+		if (r == 0 && run->report)
+			run->report->method = (uint64_t)(choice->order[i] - methods) + 1;
+		if (r == 0 || spoiled)
+			return r;
+	}
+	return r;
+}

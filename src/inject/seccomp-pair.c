@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: MIT */
+#include "seccomp-pair.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/macro.h"
+
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434 /* one number on all architectures */
+#endif
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+
+/* More deaths of a partner than these in so many seconds are no accident. */
+#define DEATHS_MAX      5
+#define DEATHS_WITHIN_S 10
+
+struct deaths {
+	unsigned n;
+	time_t since_s;
+};
+
+_Noreturn static void supervise(struct seccomp *seccomp, int guardian);
+_Noreturn static void guard(struct seccomp *seccomp, int supervisor);
+
+/* --------------------------------------------------------------------------------- apart */
+
+/* Closes all descriptors but one. Before Linux 5.9 one by one, as far as a usual limit goes. */
+static void close_others(int kept)
+{
+	struct rlimit limit = {.rlim_cur = 1024};
+
+	if ((kept == 0 || syscall(SYS_close_range, 0, kept - 1, 0) == 0) &&
+	    syscall(SYS_close_range, kept + 1, ~0U, 0) == 0)
+		return;
+	getrlimit(RLIMIT_NOFILE, &limit);
+	for (int fd = 0; fd < (int)MIN(limit.rlim_cur, (rlim_t)65536); fd++)
+		if (fd != kept)
+			close(fd);
+}
+
+/*
+ * Nothing that the program has is to stay open because of us: a pipe, a terminal, a directory.
+ * Signals of the terminal and of who ends a whole service are not for us: we go last.
+ */
+static void leave(int *fd)
+{
+	static const int bugs[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
+	sigset_t all;
+	int null;
+
+	sigfillset(&all);
+	for (size_t i = 0; i < ARRAY_SIZE(bugs); i++) {
+		signal(bugs[i], SIG_DFL);
+		sigdelset(&all, bugs[i]);
+	}
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	signal(SIGCHLD, SIG_IGN); /* no zombies */
+	setsid();
+	(void)!chdir("/");
+	*fd = fcntl(*fd, F_DUPFD_CLOEXEC, 3);
+	close_others(*fd);
+	null = open("/dev/null", O_RDWR);
+	while (null >= 0 && null < STDERR_FILENO)
+		null = dup(null);
+}
+
+/* A process of ours; -errno. */
+static int open_partner(pid_t pid)
+{
+	long fd = syscall(SYS_pidfd_open, pid, 0); /* close-on-exec by itself */
+
+	return fd < 0 ? -errno : (int)fd;
+}
+
+enum news { NEWS_NONE, NEWS_PARTNER_DIED, NEWS_ENDED };
+
+/* Waits for the end of the partner or of the programs. */
+static enum news await_news(const struct seccomp *seccomp, int partner)
+{
+	struct pollfd fds[] = {{.fd = seccomp->listener}, {.fd = partner, .events = POLLIN}};
+
+	if (poll(fds, ARRAY_SIZE(fds), -1) <= 0)
+		return NEWS_NONE;
+	if (fds[0].revents)
+		return NEWS_ENDED;
+	return fds[1].revents ? NEWS_PARTNER_DIED : NEWS_NONE;
+}
+
+/* Is it one death too many? */
+static bool give_up(struct deaths *deaths)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (now.tv_sec - deaths->since_s > DEATHS_WITHIN_S)
+		*deaths = (struct deaths){0, now.tv_sec};
+	return ++deaths->n > DEATHS_MAX;
+}
+
+/* ----------------------------------------------------------------------------- the supervisor */
+
+/* Starts a guardian, a copy of this thread; its pidfd or -errno. */
+static int start_guardian(struct seccomp *seccomp)
+{
+	pid_t supervisor = getpid(), pid = fork();
+
+	if (pid < 0)
+		return -errno;
+	if (pid == 0) {
+		int partner;
+
+		setsid();
+		close_others(seccomp->listener);
+		partner = open_partner(supervisor);
+		if (getppid() != supervisor)
+			cleanup_close(&partner), partner = -ESRCH;
+		guard(seccomp, partner);
+	}
+	return open_partner(pid);
+}
+
+_Noreturn static void supervise(struct seccomp *seccomp, int guardian)
+{
+	struct deaths deaths = {0};
+
+	prctl(PR_SET_NAME, "tcpkeep-answer");
+	if (seccomp_serve(seccomp) < 0)
+		_exit(1);
+	for (;;)
+		switch (await_news(seccomp, guardian)) {
+		case NEWS_ENDED:
+			_exit(0);
+		case NEWS_PARTNER_DIED:
+			cleanup_close(&guardian);
+			guardian = give_up(&deaths) ? -1 : start_guardian(seccomp);
+			break;
+		case NEWS_NONE:
+			break;
+		}
+}
+
+/* -------------------------------------------------------------------------------- the guardian */
+
+/* Starts a supervisor; its pidfd or -errno. */
+static int start_supervisor(struct seccomp *seccomp)
+{
+	pid_t guardian = getpid(), pid = fork();
+
+	if (pid < 0)
+		return -errno;
+	if (pid == 0) {
+		int partner;
+
+		setsid();
+		close_others(seccomp->listener);
+		partner = open_partner(guardian);
+		if (getppid() != guardian)
+			cleanup_close(&partner), partner = -1;
+		supervise(seccomp, partner);
+	}
+	return open_partner(pid);
+}
+
+/* What the dead supervisor had taken and not answered: its threads are all gone by now. */
+static void answer_taken(const struct seccomp *seccomp)
+{
+	for (size_t i = 0; i < SECCOMP_RECEIVERS_MAX; i++) {
+		union seccomp_slot *slot = &seccomp->shared->slots[i];
+
+		if (slot->notif.id)
+			seccomp_pass(seccomp, slot->notif.id);
+		memset(slot, 0, sizeof(*slot));
+	}
+}
+
+/* No supervisor can be had: the programs go on without keepalive. */
+_Noreturn static void pass_all(const struct seccomp *seccomp)
+{
+	while (seccomp_pass_next(seccomp, &seccomp->shared->slots[0]))
+		;
+	_exit(0);
+}
+
+/* The supervisor's end is taken here, so that init has one process less to wait for. */
+_Noreturn static void end_after(int supervisor)
+{
+	struct pollfd fd = {.fd = supervisor, .events = POLLIN};
+
+	poll(&fd, 1, 1000);
+	_exit(0);
+}
+
+_Noreturn static void guard(struct seccomp *seccomp, int supervisor)
+{
+	struct deaths deaths = {0};
+
+	prctl(PR_SET_NAME, "tcpkeep-guard");
+	for (;;) {
+		enum news news = NEWS_PARTNER_DIED;
+
+		if (supervisor >= 0)
+			news = await_news(seccomp, supervisor);
+		if (news == NEWS_ENDED)
+			end_after(supervisor);
+		if (news == NEWS_NONE)
+			continue;
+		cleanup_close(&supervisor);
+		answer_taken(seccomp);
+		if (give_up(&deaths))
+			pass_all(seccomp);
+		supervisor = start_supervisor(seccomp);
+	}
+}
+
+/* ----------------------------------------------------------------------------------- the start */
+
+static int receive_listener(int control)
+{
+	alignas(struct cmsghdr) char room[CMSG_SPACE(sizeof(int))];
+	char byte;
+	struct iovec iov = {&byte, 1};
+	struct msghdr message = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = room,
+		.msg_controllen = sizeof(room),
+	};
+	struct cmsghdr *header;
+	int fd;
+
+	if (recvmsg(control, &message, MSG_CMSG_CLOEXEC) != 1)
+		return -EPIPE;
+	header = CMSG_FIRSTHDR(&message);
+	if (!header || header->cmsg_type != SCM_RIGHTS)
+		return -EPROTO;
+	memcpy(&fd, CMSG_DATA(header), sizeof(fd));
+	return fd;
+}
+
+_Noreturn void seccomp_guard(struct seccomp *seccomp, int control)
+{
+	struct seccomp_guard_says says = {.pid = getpid()};
+	int supervisor;
+
+	leave(&control);
+	seccomp->listener = receive_listener(control);
+	/* The program could not set the filter: nothing is lost. */
+	if (seccomp->listener < 0)
+		_exit(1);
+	supervisor = start_supervisor(seccomp);
+	says.error = supervisor < 0 ? -supervisor : 0;
+	(void)!write(control, &says, sizeof(says));
+	if (says.error)
+		_exit(1);
+	close(control);
+	guard(seccomp, supervisor);
+}

@@ -1,0 +1,472 @@
+/* SPDX-License-Identifier: MIT */
+#include "seccomp-serve.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/macro.h"
+#include "give.h"
+#include "keepalive/socket.h"
+#include "target.h"
+
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262 /* linux/in.h, 5.6 */
+#endif
+#ifndef SO_COOKIE
+#define SO_COOKIE 57
+#endif
+#ifndef SYS_io_uring_setup
+#define SYS_io_uring_setup 425 /* one number on all architectures */
+#endif
+#ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS /* linux/seccomp.h, 6.6 */
+#define SECCOMP_IOCTL_NOTIF_SET_FLAGS      SECCOMP_IOW(4, __u64)
+#define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (1UL << 0)
+#endif
+
+/* A stack for what is below; the sanitizers want more than the code. */
+#define STACK_SIZE (256 * 1024)
+/* Descriptors that a receiver may need at once beside its kept pidfds. */
+#define RECEIVER_FDS 4
+
+struct receiver {
+	struct seccomp seccomp;
+	struct targets targets;
+	struct give_memory memory;
+	bool leads;     /* is the one who waits for the next call */
+	bool pinned;    /* to its processor */
+	unsigned calm;  /* calls since the last sign of a crowd */
+	unsigned place; /* among the receivers */
+	union seccomp_slot *slot;
+};
+
+#define count(receiver, counter)                                                                   \
+	do {                                                                                       \
+		if ((receiver)->seccomp.report)                                                    \
+			__atomic_fetch_add(&(receiver)->seccomp.report->counter, 1,                \
+					   __ATOMIC_RELAXED);                                      \
+	} while (0)
+
+/* ------------------------------------------------------------------------------- the kernel */
+
+/* False when it is gone. */
+static bool answer(int listener, uint64_t id, bool go_on)
+{
+	struct seccomp_notif_resp resp = {
+		.id = id,
+		.flags = go_on ? SECCOMP_USER_NOTIF_FLAG_CONTINUE : 0,
+	};
+
+	/* ENOENT: a signal or its death took the caller away. */
+	while (ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &resp) < 0)
+		if (errno != EINTR)
+			return false;
+	return true;
+}
+
+static bool has_ended(int listener)
+{
+	struct pollfd fd = {.fd = listener};
+
+	return poll(&fd, 1, 0) == 1 && fd.revents & (POLLHUP | POLLERR | POLLNVAL);
+}
+
+/* Waits for a call. False: the last program has ended. */
+static bool receive(int listener, union seccomp_slot *slot)
+{
+	for (;;) {
+		/* The kernel wants it empty. */
+		memset(slot, 0, sizeof(*slot));
+		if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, slot) == 0)
+			return true;
+		if (errno != EINTR && has_ended(listener))
+			return false;
+	}
+}
+
+bool seccomp_sizes_fit(void)
+{
+	struct seccomp_notif_sizes sizes;
+
+	return syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes) == 0 &&
+	       sizes.seccomp_notif <= sizeof(union seccomp_slot) &&
+	       sizes.seccomp_notif_resp <= sizeof(struct seccomp_notif_resp);
+}
+
+void seccomp_pass(const struct seccomp *seccomp, uint64_t id)
+{
+	if (answer(seccomp->listener, id, true) && seccomp->report)
+		report_missed(seccomp->report, REPORT_MISSED_UNSERVED);
+}
+
+bool seccomp_pass_next(const struct seccomp *seccomp, union seccomp_slot *slot)
+{
+	if (!receive(seccomp->listener, slot))
+		return false;
+	seccomp_pass(seccomp, slot->notif.id);
+	return true;
+}
+
+/* -------------------------------------------------------------------------------- one socket */
+
+static uint64_t cookie_of(int fd)
+{
+	socklen_t len = sizeof(uint64_t);
+	uint64_t cookie;
+
+	return getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) == 0 ? cookie : 0;
+}
+
+/* By its protocol alone: what is no stream (a raw socket) is found when it is set. */
+static bool may_be_tcp(int fd)
+{
+	socklen_t len = sizeof(int);
+	int protocol;
+
+	return getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) == 0 &&
+	       (protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP);
+}
+
+/* Neither connected nor connecting nor listening? */
+static bool is_fresh(int fd)
+{
+	struct tcp_info info = {0};
+	socklen_t len = sizeof(info);
+
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
+	       info.tcpi_state == TCP_CLOSE;
+}
+
+static void give_lead_away(struct receiver *receiver);
+
+static enum give_outcome give_settings(struct receiver *receiver, int fd, bool quickly)
+{
+	const struct plan *plan = receiver->seccomp.plan;
+	struct give wish = {
+		.wanted = &plan->settings,
+		.respect = !plan->enforce,
+		.verify = receiver->seccomp.report != NULL,
+	};
+	enum give_outcome outcome;
+	int refused;
+
+	outcome = quickly ? give_quickly(fd, &wish, &receiver->memory, &refused)
+			  : give(fd, &wish, &refused);
+	if (refused && receiver->seccomp.report) {
+		count(receiver, refused);
+		report_refused(receiver->seccomp.report, refused);
+	}
+	return outcome;
+}
+
+/* The socket is about to connect or to listen. */
+static void meet(struct receiver *receiver, int fd, bool listens)
+{
+	const struct choices *choices = &receiver->seccomp.shared->choices;
+
+	count(receiver, seen);
+	if (!receiver->seccomp.plan->enforce && choices->used &&
+	    choices_has(choices, cookie_of(fd))) {
+		count(receiver, left_alone);
+		return;
+	}
+	switch (give_settings(receiver, fd, true)) {
+	case GIVE_SET:
+		if (listens)
+			count(receiver, listening);
+		else
+			count(receiver, connected);
+		break;
+	case GIVE_LEFT_ALONE:
+		count(receiver, left_alone);
+		break;
+	case GIVE_HELD:
+	case GIVE_REFUSED:
+	case GIVE_NOT_TCP:
+		break;
+	}
+}
+
+/* -------------------------------------------------------------- setsockopt() of the program */
+
+static uint32_t field_of(int level, int name)
+{
+	for (size_t i = 0; i < SOCKET_OPTIONS; i++)
+		if (socket_options[i].level == level && socket_options[i].name == name)
+			return socket_options[i].field;
+	return 0;
+}
+
+/* The value that the program is about to set. False: what it says is wrong, and the kernel will say
+ * so. */
+static bool read_value(const struct seccomp_notif *notif, uint32_t field, int *ret)
+{
+	struct iovec here = {ret, sizeof(*ret)};
+	struct iovec there = {(void *)(uintptr_t)notif->data.args[3], sizeof(*ret)};
+	struct tcpkeep_settings one = {0};
+
+	if ((int)notif->data.args[4] < (int)sizeof(*ret) ||
+	    process_vm_readv((pid_t)notif->pid, &here, 1, &there, 1, 0) != (ssize_t)sizeof(*ret))
+		return false;
+	socket_option_store(&one, field, *ret);
+	return tcpkeep_settings_validate(&one, TCPKEEP_SCOPE_SOCKET, NULL) == 0;
+}
+
+/* Default mode: off is remembered, as the kernel cannot tell it from never touched. */
+static void remember(struct receiver *receiver, int fd, int value)
+{
+	struct choices *choices = &receiver->seccomp.shared->choices;
+	uint64_t cookie;
+
+	if (value && choices->used == 0)
+		return;
+	cookie = cookie_of(fd);
+	if (cookie == 0)
+		return;
+	if (value == 0)
+		choices_add(choices, cookie);
+	else if (choices_remove(choices, cookie) && !is_fresh(fd))
+		/* On after all, long after it connected: what the program left open is filled in.
+		 */
+		meet(receiver, fd, false);
+}
+
+/* True when the call goes on, false when it is told success and not carried out. */
+static bool program_sets(struct receiver *receiver, int fd, const struct seccomp_notif *notif)
+{
+	uint32_t field = field_of((int)notif->data.args[1], (int)notif->data.args[2]);
+	const struct plan *plan = receiver->seccomp.plan;
+	int value;
+
+	/* The value may lie in memory that takes its time (a file of FUSE). */
+	give_lead_away(receiver);
+	if (!read_value(notif, field, &value))
+		return true;
+	if (!plan->enforce) {
+		remember(receiver, fd, value);
+		return true;
+	}
+	/* Before connect() and listen() a value does no harm: ours are set over it. */
+	if (!(plan->settings.fields & field) || is_fresh(fd))
+		return true;
+	/* It may have come from outside of the run. */
+	if (give_settings(receiver, fd, false) == GIVE_REFUSED)
+		return true;
+	count(receiver, withheld);
+	return false;
+}
+
+/* ------------------------------------------------------------------------------ one call */
+
+static void miss(struct receiver *receiver, int r)
+{
+	if (!receiver->seccomp.report || r == -EBADF || r == -ESRCH)
+		return;
+	report_missed(receiver->seccomp.report,
+		      r == -EPERM || r == -EACCES ? REPORT_MISSED_FORBIDDEN : REPORT_MISSED_SHORT);
+}
+
+/* Is the call still waiting? Only then the number of the thread was its own all the time. */
+static bool is_valid(const struct receiver *receiver, const struct seccomp_notif *notif)
+{
+	uint64_t id = notif->id;
+
+	return ioctl(receiver->seccomp.listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
+}
+
+/* True when the call goes on. */
+static bool judge(struct receiver *receiver, const struct seccomp_notif *notif)
+{
+	_cleanup_close_ int fd = -1;
+
+	if (notif->data.nr == SYS_io_uring_setup) {
+		if (receiver->seccomp.report)
+			report_missed(receiver->seccomp.report, REPORT_MISSED_URING);
+		return true;
+	}
+	fd = target_fd(&receiver->targets, (pid_t)notif->pid, (int)notif->data.args[0]);
+	if (fd < 0) {
+		miss(receiver, fd);
+		return true;
+	}
+	if (!may_be_tcp(fd) || !is_valid(receiver, notif))
+		return true;
+	switch (notif->data.nr) {
+	case SYS_setsockopt:
+		return program_sets(receiver, fd, notif);
+	case SYS_connect:
+	case SYS_listen:
+		meet(receiver, fd, notif->data.nr == SYS_listen);
+		return true;
+	default:
+		/* TCP Fast Open; on a connection the flag means nothing. */
+		if (is_fresh(fd))
+			meet(receiver, fd, false);
+		return true;
+	}
+}
+
+/* --------------------------------------------------------------------------------- in turn */
+
+/*
+ * One receiver waits at a time: the kernel wakes all who wait for each call. The others wait to
+ * lead. As long as calls come one by one, the same one leads on, and a call costs two switches of
+ * one processor: the kernel lets the caller and its receiver run where the other just ran (6.6).
+ *
+ * With several callers at a time the same would gather all of them on one processor. So receivers
+ * take a processor each then, and the callers that they answer come along.
+ */
+static pthread_mutex_t lead = PTHREAD_MUTEX_INITIALIZER;
+static cpu_set_t processors;
+
+/* So many calls without a sign of a crowd are calm. */
+#define CALM 256
+
+static void give_lead_away(struct receiver *receiver)
+{
+	if (receiver->leads)
+		pthread_mutex_unlock(&lead);
+	receiver->leads = false;
+}
+
+static void pin(struct receiver *receiver, bool pinned)
+{
+	unsigned skip = receiver->place % (unsigned)CPU_COUNT(&processors);
+	cpu_set_t one;
+	int cpu = 0;
+
+	if (receiver->pinned == pinned)
+		return;
+	CPU_ZERO(&one);
+	while (!CPU_ISSET(cpu, &processors) || skip--)
+		cpu++;
+	CPU_SET(cpu, &one);
+	sched_setaffinity(0, sizeof(one), pinned ? &one : &processors);
+	receiver->pinned = pinned;
+}
+
+/* Threads that called lately; for the one who leads. */
+#define CALLERS 8
+static struct {
+	uint32_t tids[CALLERS];
+	unsigned last;
+} callers;
+
+static bool is_another_waiting(int listener)
+{
+	struct pollfd fd = {.fd = listener, .events = POLLIN};
+
+	return poll(&fd, 1, 0) == 1 && fd.revents & POLLIN;
+}
+
+/*
+ * Do several threads call at a time? Calls that wait behind each other are a sign, but gathered on
+ * one processor they do not. Nor do threads that call once each, one after the other, make a crowd;
+ * one that called lately, and not just now, is the other sign.
+ */
+static bool is_crowded(int listener, uint32_t tid)
+{
+	bool again = false;
+
+	if (tid == callers.tids[callers.last])
+		return false;
+	for (size_t i = 0; i < CALLERS; i++)
+		again |= callers.tids[i] == tid;
+	callers.last = (callers.last + 1) % CALLERS;
+	callers.tids[callers.last] = tid;
+	return again || is_another_waiting(listener);
+}
+
+static void *run(void *userdata)
+{
+	struct receiver *receiver = userdata;
+	int listener = receiver->seccomp.listener;
+	const struct seccomp_notif *notif = &receiver->slot->notif;
+
+	for (;;) {
+		bool go_on;
+
+		if (!receiver->leads)
+			pthread_mutex_lock(&lead);
+		receiver->leads = true;
+		if (!receive(listener, receiver->slot))
+			return NULL; /* and leads: the others have nothing to wait for */
+		if (is_crowded(listener, notif->pid)) {
+			give_lead_away(receiver);
+			receiver->calm = 0;
+			pin(receiver, true);
+		} else if (receiver->pinned) {
+			give_lead_away(receiver);
+			if (++receiver->calm >= CALM)
+				pin(receiver, false);
+		}
+		go_on = judge(receiver, notif);
+		answer(listener, notif->id, go_on);
+	}
+}
+
+/* --------------------------------------------------------------------------------- the start */
+
+/* One for each processor; fewer where descriptors are short. */
+static unsigned choose_number(rlim_t fds)
+{
+	unsigned n = (unsigned)CPU_COUNT(&processors);
+
+	n = MIN(MAX(n, 2U), (unsigned)SECCOMP_RECEIVERS_MAX);
+	if (fds < RECEIVER_FDS * 4 * n)
+		n = MAX((unsigned)(fds / (RECEIVER_FDS * 4)), 1U);
+	return n;
+}
+
+int seccomp_serve(const struct seccomp *seccomp)
+{
+	static struct receiver receivers[SECCOMP_RECEIVERS_MAX];
+	struct rlimit limit = {.rlim_cur = 1024, .rlim_max = 1024};
+	uint64_t flags = SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP;
+	unsigned n, started = 0;
+	pthread_attr_t attr;
+	pthread_t thread;
+	int r = 0;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+	/* The caller sleeps at once: who answers may run where it ran. Older kernels refuse. */
+	ioctl(seccomp->listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, flags);
+	/* More processors than a cpu_set_t holds: then any. */
+	if (sched_getaffinity(0, sizeof(processors), &processors) < 0)
+		CPU_SET(0, &processors);
+	n = choose_number(limit.rlim_cur);
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK_SIZE);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	/* A supervisor that a guardian starts which a supervisor started: its memory is a copy of
+	 * one in which somebody leads. */
+	pthread_mutex_init(&lead, NULL);
+	for (unsigned i = 0; i < n; i++) {
+		receivers[i] = (struct receiver){
+			.seccomp = *seccomp,
+			.slot = &seccomp->shared->slots[i],
+			.place = i,
+		};
+		targets_init(&receivers[i].targets,
+			     (unsigned)MIN(limit.rlim_cur / (2 * n), (rlim_t)TARGET_SLOTS));
+		r = pthread_create(&thread, &attr, run, &receivers[i]);
+		if (r == 0)
+			started++;
+	}
+	pthread_attr_destroy(&attr);
+	return started ? 0 : -r;
+}

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+#include "seccomp.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdalign.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/number.h"
+#include "inherited.h"
+#include "keepalive/error.h"
+#include "seccomp-filter.h"
+#include "seccomp-pair.h"
+#include "target.h"
+
+/*
+ * Before 5.9 nobody hears of the end of the last program (seccomp_notify_poll(): EPOLLHUP), and the
+ * supervisor would stay for ever.
+ */
+static bool tells_of_the_end(void)
+{
+	struct utsname name;
+	int64_t major, minor;
+	size_t n;
+
+	if (uname(&name) < 0)
+		return true;
+	n = strcspn(name.release, ".");
+	if (number_parse(name.release, n, 0, INT32_MAX, &major) < 0 || name.release[n] == '\0' ||
+	    number_parse(name.release + n + 1, strspn(name.release + n + 1, "0123456789"), 0,
+			 INT32_MAX, &minor) < 0)
+		return true;
+	return major > 5 || (major == 5 && minor >= 9);
+}
+
+int seccomp_probe(struct tcpkeep_error *error)
+{
+	int r;
+
+	if (!tells_of_the_end())
+		return error_set(error, -EOPNOTSUPP,
+				 "this kernel is older than Linux 5.9, which method seccomp needs");
+	r = seccomp_filter_probe(error);
+	if (r < 0)
+		return r;
+	if (!seccomp_sizes_fit())
+		return error_set(error, -EOPNOTSUPP,
+				 "this kernel's seccomp notifications are larger than this tcpkeep "
+				 "knows");
+	r = target_probe();
+	if (r < 0)
+		return error_set(error, -EOPNOTSUPP,
+				 "pidfd_getfd: %s: this kernel has none (Linux 5.6), or a sandbox "
+				 "forbids it",
+				 strerror(-r));
+	if (target_reach() == TARGET_NONE)
+		return error_set(error, -EPERM,
+				 "kernel.yama.ptrace_scope forbids to look into other processes; "
+				 "run it with CAP_SYS_PTRACE, or set it to 1 or 0");
+	return 0;
+}
+
+/*
+ * Starts the guardian as nobody's child: through a process in between that sends no SIGCHLD, so
+ * that the program will find nothing to wait for and no signal pending.
+ */
+static int start_guardian(struct seccomp *seccomp, int control)
+{
+	pid_t between, pid;
+	int status;
+
+	between = (pid_t)syscall(SYS_clone, 0UL, NULL, NULL, NULL, 0UL);
+	if (between < 0)
+		return -errno;
+	if (between == 0) {
+		pid = fork();
+		if (pid == 0)
+			seccomp_guard(seccomp, control);
+		_exit(pid < 0 ? errno : 0);
+	}
+	while (waitpid(between, &status, __WALL) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return WIFEXITED(status) ? -WEXITSTATUS(status) : -EAGAIN;
+}
+
+static int fail_start(int r, struct tcpkeep_error *error)
+{
+	return error_set(error, r, "seccomp: the supervisor cannot be started: %s%s", strerror(-r),
+			 r == -EAGAIN ? "; raise the limit of processes (ulimit -u, pids.max of "
+					"the cgroup) or use method preload"
+				      : "");
+}
+
+static int send_listener(int control, int listener)
+{
+	alignas(struct cmsghdr) char room[CMSG_SPACE(sizeof(int))] = {0};
+	char byte = 0;
+	struct iovec iov = {&byte, 1};
+	struct msghdr message = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = room,
+		.msg_controllen = sizeof(room),
+	};
+	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+
+	header->cmsg_level = SOL_SOCKET;
+	header->cmsg_type = SCM_RIGHTS;
+	header->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(header), &listener, sizeof(listener));
+	return sendmsg(control, &message, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+/* Waits for what the guardian says. */
+static int hear(int control)
+{
+	struct seccomp_guard_says says;
+	ssize_t n;
+
+	do
+		n = read(control, &says, sizeof(says));
+	while (n < 0 && errno == EINTR);
+	if (n != (ssize_t)sizeof(says))
+		return -EPIPE;
+	/* With Yama a process has to say who may look into it: this one can, its children cannot.
+	 * Without, the kernel does not know the word. */
+	if (says.error == 0)
+		prctl(PR_SET_PTRACER, (unsigned long)says.pid, 0, 0, 0);
+	return -says.error;
+}
+
+/* Which options of setsockopt() have to be looked at. */
+static uint32_t watched_fields(const struct plan *plan)
+{
+	/* By default a value of the program's own is seen on the socket; off alone is not. */
+	return plan->enforce ? plan->settings.fields : TCPKEEP_ON;
+}
+
+int seccomp_enter(const struct plan *plan, struct report *report, bool *ret_turned,
+		  struct tcpkeep_error *error)
+{
+	_cleanup_close_ int ours = -1, theirs = -1, listener = -1;
+	struct seccomp seccomp = {.plan = plan, .report = report, .listener = -1};
+	int fds[2], r;
+
+	*ret_turned = false;
+	inherited_give(plan, report);
+	seccomp.shared = mmap(NULL, sizeof(*seccomp.shared), PROT_READ | PROT_WRITE,
+			      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (seccomp.shared == MAP_FAILED)
+		return error_set(error, -errno, "seccomp: no memory: %s", strerror(errno));
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
+		return error_set(error, -errno, "seccomp: no descriptors: %s", strerror(errno));
+	ours = fds[0];
+	theirs = fds[1];
+	r = start_guardian(&seccomp, theirs);
+	if (r < 0)
+		return fail_start(r, error);
+	close(steal_fd(&theirs));
+	listener = seccomp_filter_install(watched_fields(plan), error);
+	if (listener < 0)
+		return listener;
+	*ret_turned = true;
+	r = send_listener(ours, listener);
+	if (r == 0)
+		r = hear(ours);
+	if (r < 0)
+		return fail_start(r, error);
+	*ret_turned = false;
+	return 0;
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+#include "target.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/macro.h"
+#include "base/number.h"
+
+/* One number on all architectures since 5.3 and 5.6: include/uapi/asm-generic/unistd.h */
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
+#ifndef SYS_pidfd_getfd
+#define SYS_pidfd_getfd 438
+#endif
+#ifndef PIDFD_THREAD
+#define PIDFD_THREAD O_EXCL /* include/uapi/linux/pidfd.h, 6.9 */
+#endif
+
+static int pidfd_open(pid_t pid, unsigned flags)
+{
+	long fd = syscall(SYS_pidfd_open, pid, flags); /* close-on-exec by itself */
+
+	return fd < 0 ? -errno : (int)fd;
+}
+
+static int pidfd_getfd(int pidfd, int fd)
+{
+	long got = syscall(SYS_pidfd_getfd, pidfd, fd, 0); /* close-on-exec by itself */
+
+	return got < 0 ? -errno : (int)got;
+}
+
+/* The process of a thread: proc_pid_status(5). */
+static int process_of(pid_t tid, pid_t *ret)
+{
+	static const char key[] = "\nTgid:\t";
+	_cleanup_close_ int fd = -1;
+	char path[32], text[512], *at;
+	int64_t pid;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? -ESRCH : -errno;
+	n = read(fd, text, sizeof(text) - 1);
+	if (n < 0)
+		return -errno;
+	text[n] = '\0';
+	at = strstr(text, key);
+	if (!at)
+		return -EIO;
+	at += sizeof(key) - 1;
+	if (number_parse(at, strcspn(at, "\n"), 1, INT32_MAX, &pid) < 0)
+		return -EIO;
+	*ret = (pid_t)pid;
+	return 0;
+}
+
+/* Before 6.9 there are pidfds of processes alone: a thread's descriptors are its process's then. */
+static int open_thread(pid_t tid)
+{
+	pid_t pid;
+	int fd, r;
+
+	fd = pidfd_open(tid, PIDFD_THREAD);
+	if (fd != -EINVAL)
+		return fd;
+	r = process_of(tid, &pid);
+	return r < 0 ? r : pidfd_open(pid, 0);
+}
+
+void targets_init(struct targets *targets, unsigned n_slots)
+{
+	targets->n_slots = MAX(n_slots, 1U);
+	for (size_t i = 0; i < TARGET_SLOTS; i++)
+		targets->slots[i] = (struct target_slot){.pidfd = -1};
+}
+
+static void forget(struct target_slot *slot)
+{
+	cleanup_close(&slot->pidfd);
+	*slot = (struct target_slot){.pidfd = -1};
+}
+
+static void forget_all(struct targets *targets)
+{
+	for (size_t i = 0; i < TARGET_SLOTS; i++)
+		forget(&targets->slots[i]);
+}
+
+static bool is_short(int r)
+{
+	return r == -EMFILE || r == -ENFILE || r == -ENOMEM;
+}
+
+static int try_fd(struct targets *targets, pid_t tid, int fd)
+{
+	struct target_slot *slot = &targets->slots[(unsigned)tid % targets->n_slots];
+	bool known = slot->tid == tid;
+	int got;
+
+	if (known) {
+		got = pidfd_getfd(slot->pidfd, fd);
+		if (got != -ESRCH)
+			return got;
+		/* The number is a new thread's. */
+	}
+	forget(slot);
+	got = open_thread(tid);
+	if (got < 0)
+		return got;
+	*slot = (struct target_slot){tid, got};
+	return pidfd_getfd(slot->pidfd, fd);
+}
+
+int target_fd(struct targets *targets, pid_t tid, int fd)
+{
+	int got = try_fd(targets, tid, fd);
+
+	if (!is_short(got))
+		return got;
+	/* What is kept has used up what descriptors there are. */
+	forget_all(targets);
+	return try_fd(targets, tid, fd);
+}
+
+int target_probe(void)
+{
+	_cleanup_close_ int fd = -1, pidfd = -1, got = -1;
+
+	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	pidfd = pidfd_open(getpid(), 0);
+	if (pidfd < 0)
+		return pidfd;
+	got = pidfd_getfd(pidfd, fd);
+	return got < 0 ? got : 0;
+}
+
+static bool may_ptrace_all(void)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
+
+	return syscall(SYS_capget, &header, data) == 0 &&
+	       data[CAP_TO_INDEX(CAP_SYS_PTRACE)].effective & CAP_TO_MASK(CAP_SYS_PTRACE);
+}
+
+enum target_reach target_reach(void)
+{
+	_cleanup_close_ int fd = open("/proc/sys/kernel/yama/ptrace_scope", O_RDONLY | O_CLOEXEC);
+	char scope = '0';
+
+	/* Documentation/admin-guide/LSM/Yama.rst */
+	if (fd >= 0 && read(fd, &scope, 1) != 1)
+		scope = '0';
+	if (scope == '0')
+		return TARGET_ALL;
+	if (scope != '3' && may_ptrace_all())
+		return TARGET_ALL;
+	return scope == '1' ? TARGET_DECLARED : TARGET_NONE;
+}

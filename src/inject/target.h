@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A descriptor of a thread that waits in a system call: duplicated with pidfd_getfd(2), Linux 5.6.
+ * One struct for one thread of the supervisor, without locks.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* Threads whose pidfds are kept open, at most. */
+#define TARGET_SLOTS 128
+
+struct target_slot {
+	pid_t tid; /* 0: free */
+	int pidfd;
+};
+
+struct targets {
+	unsigned n_slots;
+	struct target_slot slots[TARGET_SLOTS];
+};
+
+/* n_slots: how many may be kept open, 1 to TARGET_SLOTS. */
+void targets_init(struct targets *targets, unsigned n_slots);
+
+/*
+ * A duplicate of the thread's descriptor, close-on-exec, or -errno: -EBADF, it has none of this
+ * number; -ESRCH, it is gone; -EPERM, it may not be looked into; -EMFILE and the like.
+ *
+ * The number of a thread may be another's by now: the caller asks the kernel whether the call still
+ * waits before it believes what it got.
+ */
+int target_fd(struct targets *targets, pid_t tid, int fd);
+
+/* Does it work here at all? 0 or -errno; tried on this process. */
+int target_probe(void);
+
+/* What kernel.yama.ptrace_scope leaves of it to this caller, who is no ancestor of the threads. */
+enum target_reach {
+	TARGET_ALL = 0,
+	TARGET_DECLARED, /* processes that declared it: PR_SET_PTRACER */
+	TARGET_NONE,
+};
+enum target_reach target_reach(void);

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+#include "wrapper.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "base/macro.h"
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+/* What stands between the name and the command: options, then so many operands. */
+static const struct wrapper {
+	const char *name;
+	const char *with_value; /* short options that take the next word */
+	int operands;
+	bool assigns; /* NAME=value words */
+} wrappers[] = {
+	{"env", "", 0, true},        {"nice", "n", 0, false},  {"ionice", "cn", 0, false},
+	{"nohup", "", 0, false},     {"setsid", "", 0, false}, {"stdbuf", "ioe", 0, false},
+	{"timeout", "ks", 1, false}, {"time", "fo", 0, false}, {"taskset", "", 1, false},
+	{"chrt", "TPD", 1, false},
+};
+
+static const struct wrapper *find_wrapper(const char *path)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(wrappers); i++)
+		if (strcmp(base_name(path), wrappers[i].name) == 0)
+			return &wrappers[i];
+	return NULL;
+}
+
+/* Behind the options; NULL where one changes too much to guess. */
+static char *const *skip_options(const struct wrapper *wrapper, char *const *at)
+{
+	for (; *at && (*at)[0] == '-'; at++) {
+		const char *word = *at;
+
+		if (strcmp(word, "--") == 0)
+			return at + 1;
+		/* env's options change what is started, and where it is found. */
+		if (wrapper->assigns || word[1] == '\0')
+			return NULL;
+		/* A long option may take the next word: only with '=' it is plain. */
+		if (word[1] == '-' && !strchr(word, '='))
+			return NULL;
+		if (word[1] != '-' && word[2] == '\0' && strchr(wrapper->with_value, word[1]) &&
+		    !*++at)
+			return NULL;
+	}
+	return at;
+}
+
+static char *const *skip_one(const struct wrapper *wrapper, char *const argv[])
+{
+	char *const *at = skip_options(wrapper, argv + 1);
+
+	while (at && *at && wrapper->assigns && strchr(*at, '=')) {
+		/* Where the command is found, and what is loaded with it, is another matter then.
+		 */
+		if (strncmp(*at, "PATH=", 5) == 0 || strncmp(*at, "LD_", 3) == 0)
+			return NULL;
+		at++;
+	}
+	for (int i = 0; at && i < wrapper->operands; i++)
+		at = *at ? at + 1 : NULL;
+	return at && *at ? at : NULL;
+}
+
+char *const *wrapper_skip(char *const argv[])
+{
+	const struct wrapper *wrapper;
+
+	while (argv[0] && (wrapper = find_wrapper(argv[0]))) {
+		char *const *next = skip_one(wrapper, argv);
+
+		if (!next)
+			break;
+		argv = next;
+	}
+	return argv;
+}
+
+bool wrapper_starts_others(const char *path)
+{
+	static const char *const names[] = {
+		"sh",       "bash",    "dash",        "ash",     "zsh",   "ksh",       "mksh",
+		"fish",     "csh",     "tcsh",        "busybox", "xargs", "find",      "make",
+		"gmake",    "ninja",   "parallel",    "sudo",    "doas",  "su",        "runuser",
+		"setpriv",  "chroot",  "unshare",     "nsenter", "flock", "watch",     "script",
+		"tmux",     "screen",  "npm",         "npx",     "tini",  "dumb-init", "s6-svscan",
+		"runsvdir", "prlimit", "supervisord",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (strcmp(base_name(path), names[i]) == 0)
+			return true;
+	return find_wrapper(path) != NULL;
+}
+
+bool wrapper_drops_environment(char *const argv[])
+{
+	if (!argv[0] || !argv[1] || strcmp(base_name(argv[0]), "env") != 0)
+		return false;
+	return strcmp(argv[1], "-") == 0 || strcmp(argv[1], "-i") == 0 ||
+	       strcmp(argv[1], "--ignore-environment") == 0;
+}

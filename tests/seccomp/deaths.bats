@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+# The supervisor and its guardian die: the program does not notice. All are gone when the program is.
+
+load common
+
+@test "kill -9 of supervisor and guardian, again and again, under eight threads that connect: no call fails or hangs" {
+	in_netns bash -c '
+		. "$SOURCE/tests/seccomp/helpers.bash"
+		ip link set lo up
+		mkfifo "$BATS_TEST_TMPDIR/in"
+		timeout 120 "$TCPKEEP" run --method seccomp --report --json -- "$SECCOMP_LOAD" <"$BATS_TEST_TMPDIR/in" >"$BATS_TEST_TMPDIR/out" &
+		exec 5>"$BATS_TEST_TMPDIR/in"
+		tail -f -n +1 --pid=$! "$BATS_TEST_TMPDIR/out" | grep -q -m1 ready
+		for turn in 1 2; do
+			for name in tcpkeep-answer tcpkeep-guard; do
+				until_true one_is_there $name || exit 1
+				victim=$(helpers $name)
+				kill -9 $victim
+				until_true replaced $name $victim || exit 1
+			done
+		done
+		exec 5>&-
+		wait $!
+		echo "status $?"
+		cat "$BATS_TEST_TMPDIR/out"
+	'
+	[ "$status" -eq 0 ]
+	[[ $output == *"status 0"* ]]
+	read -r turns failed unset <<<"$(tail -1 <<<"$output")"
+	[ "$turns" -gt 100 ]
+	[ "$failed" -eq 0 ]
+	# What was in its hands when it died went on without keepalive, and is told.
+	[ "$unset" -le "$(jq .missed.unserved <<<"$stderr")" ]
+}
+
+@test "a supervisor that a bug ends (SIGSEGV) and one that dies too often: connections go on" {
+	in_netns bash -c '
+		. "$SOURCE/tests/seccomp/helpers.bash"
+		ip link set lo up
+		mkfifo "$BATS_TEST_TMPDIR/in"
+		timeout 120 "$TCPKEEP" run --method seccomp --report --json -- "$SECCOMP_LOAD" <"$BATS_TEST_TMPDIR/in" >"$BATS_TEST_TMPDIR/out" &
+		exec 5>"$BATS_TEST_TMPDIR/in"
+		tail -f -n +1 --pid=$! "$BATS_TEST_TMPDIR/out" | grep -q -m1 ready
+		# Six within ten seconds are no accident: the guardian lets calls go on by itself then.
+		for turn in 1 2 3 4 5 6; do
+			until_true one_is_there tcpkeep-answer || exit 1
+			victim=$(helpers tcpkeep-answer)
+			kill -SEGV $victim
+			until_true gone $victim || exit 1
+		done
+		sleep 0.3
+		exec 5>&-
+		wait $!
+		echo "status $?"
+		cat "$BATS_TEST_TMPDIR/out"
+	'
+	[ "$status" -eq 0 ]
+	[[ $output == *"status 0"* ]]
+	read -r turns failed unset <<<"$(tail -1 <<<"$output")"
+	[ "$failed" -eq 0 ]
+	[ "$unset" -gt 0 ]
+	[ "$(jq .missed.unserved <<<"$stderr")" -gt 0 ]
+}
+
+@test "both end with the last process of the tree, not before" {
+	in_netns bash -c '
+		. "$SOURCE/tests/seccomp/helpers.bash"
+		ip link set lo up
+		"$TCPKEEP" run --method seccomp -- sh -c "sleep 100 & echo \$! >\"$BATS_TEST_TMPDIR/child\""
+		one_is_there tcpkeep-answer && one_is_there tcpkeep-guard || exit 1
+		kill $(cat "$BATS_TEST_TMPDIR/child")
+		until_true none_is_there tcpkeep-answer && until_true none_is_there tcpkeep-guard
+	'
+	[ "$status" -eq 0 ]
+}
+
+@test "kill -9 of the program takes it alone; of tcpkeep --report, the program as well" {
+	in_netns bash -c '
+		. "$SOURCE/tests/seccomp/helpers.bash"
+		ip link set lo up
+		for report in "" --report; do
+			"$TCPKEEP" run --method seccomp $report -- sh -c "echo \$\$ >\"$BATS_TEST_TMPDIR/pid\"; exec sleep 100" &
+			until_true test -s "$BATS_TEST_TMPDIR/pid"
+			kill -9 $!
+			until_true gone $(cat "$BATS_TEST_TMPDIR/pid") || exit 1
+			rm "$BATS_TEST_TMPDIR/pid"
+			until_true none_is_there tcpkeep-answer && until_true none_is_there tcpkeep-guard || exit 2
+		done
+	'
+	[ "$status" -eq 0 ]
+}
+
+@test "signals for a whole group or session do not reach them" {
+	in_netns bash -c '
+		. "$SOURCE/tests/seccomp/helpers.bash"
+		ip link set lo up
+		mkfifo "$BATS_TEST_TMPDIR/in"
+		setsid sh -c "trap : TERM INT HUP; exec 0<>\"$BATS_TEST_TMPDIR/in\"; exec \"$TCPKEEP\" run --method seccomp -- sh -c \"trap : TERM INT HUP; echo ready; while :; do read x && exit 0; done\"" >"$BATS_TEST_TMPDIR/out" &
+		until_true grep -q ready "$BATS_TEST_TMPDIR/out" || exit 1
+		a=$(helpers tcpkeep-answer) g=$(helpers tcpkeep-guard)
+		kill -TERM $a $g
+		kill -INT $a $g
+		kill -HUP $a $g
+		[ "$(helpers tcpkeep-answer)" = "$a" ] && [ "$(helpers tcpkeep-guard)" = "$g" ] || exit 2
+		echo x >"$BATS_TEST_TMPDIR/in"
+		until_true none_is_there tcpkeep-answer && until_true none_is_there tcpkeep-guard
+	'
+	[ "$status" -eq 0 ]
+}
