@@ -18,21 +18,28 @@ struct policy_kernel {
 	struct policy_set *set;
 };
 
-static int attach(struct policy_kernel *kernel, int cgroup_fd, struct tcpkeep_error *ret_error)
+/* Its rules, in what was loaded for any. */
+static int fill(struct policy_kernel *kernel)
 {
+	bool asks_program = kernel->set->needs & POLICY_NEEDS_PROGRAM;
 	size_t listeners;
 	int r;
 
-	if (kernel->set->needs & POLICY_NEEDS_PROGRAM) {
+	if (asks_program) {
 		r = policy_tag(&kernel->fds, &listeners);
 		if (r < 0)
-			return policy_words(r, ret_error);
+			return r;
 	}
 	r = policy_swap(&kernel->fds, kernel->set, NULL, NULL);
-	if (r < 0)
-		return policy_words(r, ret_error);
-	if (kernel->set->needs & POLICY_NEEDS_PROGRAM)
-		policy_tag_asked(&kernel->fds);
+	if (r == 0 && asks_program)
+		r = policy_tag_asked(&kernel->fds);
+	return r;
+}
+
+static int attach(struct policy_kernel *kernel, int cgroup_fd, struct tcpkeep_error *ret_error)
+{
+	int r;
+
 	if (kernel->set->needs & POLICY_ENFORCES) {
 		r = policy_hook_attach(&kernel->fds, POLICY_HOOK_SETSOCKOPT, cgroup_fd, ret_error);
 		if (r < 0)
@@ -46,6 +53,7 @@ int policy_kernel_attach(const struct policy *policy, int cgroup_fd, struct poli
 {
 	_cleanup_(policy_kernel_detach) struct policy_kernel *kernel = NULL;
 	struct stat st;
+	bool one_rule;
 	int r;
 
 	if (fstat(cgroup_fd, &st) < 0)
@@ -57,7 +65,10 @@ int policy_kernel_attach(const struct policy *policy, int cgroup_fd, struct poli
 	r = policy_image(policy, policy_cgroup_root(), &kernel->set, NULL, ret_error);
 	if (r < 0)
 		return r;
-	r = policy_load(st.st_ino, &kernel->fds);
+	one_rule = policy->n_rules == 1 && policy->rules[0].selector.program.n_clauses == 0;
+	r = policy_load(st.st_ino, one_rule ? &kernel->set->action[0] : NULL, &kernel->fds);
+	if (r == 0 && !one_rule)
+		r = fill(kernel);
 	if (r < 0)
 		return policy_words(r, ret_error);
 	r = attach(kernel, cgroup_fd, ret_error);

@@ -309,26 +309,101 @@ static void who_listens_already_is_known(void **state)
 	close(from);
 }
 
-/* The subflow is given the values, and the wire shows them; the socket that the program holds tells
- * its own. */
+/* How many connections `tcpkeep list` shows with these values, in the namespace of the caller. */
+static int listed(const char *values)
+{
+	char command[512], line[256];
+	int n = 0;
+	FILE *list;
+
+	snprintf(command, sizeof(command), "%s list -o keepalive state=established",
+		 getenv("TCPKEEP"));
+	list = popen(command, "re");
+	while (list && fgets(line, sizeof(line), list))
+		n += strncmp(line, values, strlen(values)) == 0;
+	if (list)
+		pclose(list);
+	return n;
+}
+
+static void both_are_listed(int client, int accepted)
+{
+	(void)client;
+	(void)accepted;
+	if (listed("61/11/7") != 2)
+		_exit(9);
+}
+
+static void listed_after_its_own_calls(int client, int accepted)
+{
+	(void)accepted;
+	if (set(client, IPPROTO_TCP, TCP_KEEPIDLE, 500) || set(client, SOL_SOCKET, SO_KEEPALIVE, 0))
+		_exit(9);
+	if (listed("61/11/7") != 2)
+		_exit(9);
+}
+
+/* The subflows have the values, enforced or not; the program's socket tells what the program wrote.
+ */
 static void mptcp(void **state)
 {
-	struct world_subject subject = {.protocol = IPPROTO_MPTCP};
+	struct world_subject subject = {.protocol = IPPROTO_MPTCP, .after = both_are_listed};
 	struct world_pair pair;
 	int fd = socket(AF_INET, SOCK_STREAM, IPPROTO_MPTCP);
 
 	(void)state;
-	if (fd < 0) {
-		print_message("no MPTCP in this kernel\n");
+	if (fd < 0 || !getenv("TCPKEEP"))
 		skip();
-	}
 	close(fd);
 	world_apply(RULE(""));
 	pair = world_connect(&subject);
 	assert_int_equal(pair.r, 0);
-	print_message("mptcp: client on %d time %d, server on %d time %d\n", pair.client.on,
-		      pair.client.time_s, pair.server.on, pair.server.time_s);
+	assert_int_equal(pair.client.on, 0);
 	assert_int_equal(world_count("it").set, 2);
+	subject.before = turn_on_first;
+	subject.after = NULL;
+	assert_int_equal(world_connect(&subject).r, 0);
+	assert_true(world_count("it").own > 0);
+	world_apply(RULE("mode = enforce"));
+	subject.after = listed_after_its_own_calls;
+	assert_int_equal(world_connect(&subject).r, 0);
+}
+
+/* What `run` uses: no pins, and gone with its descriptors. */
+static void attached_and_not_pinned(void **state)
+{
+	static const char *const texts[] = {
+		"rule 'it' { time = 61 user-timeout = 2m mode = enforce }",
+		"rule 'it' { program = 'tk-*' time = 61 user-timeout = 2m mode = enforce }",
+	};
+	int cgroup = open(world.directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	(void)state;
+	world_remove();
+	for (size_t i = 0; i < 2; i++) {
+		const struct world_subject subject = {.program = "tk-x", .after = set_after};
+		struct policy_kernel_rule count;
+		struct policy_kernel *kernel;
+		struct policy policy;
+		struct world_pair pair;
+
+		assert_int_equal(
+			policy_read_text("text", texts[i], strlen(texts[i]), NULL, NULL, &policy),
+			0);
+		assert_int_equal(policy_kernel_attach(&policy, cgroup, &kernel, NULL), 0);
+		policy_free(&policy);
+		assert_int_equal(world_pins(), 0);
+		pair = world_connect(&subject);
+		check(&pair.client, 1, 61, 75, 9, 120000);
+		check(&pair.server, 1, 61, 75, 9, 120000);
+		assert_int_equal(policy_kernel_count(kernel, 0, &count), 0);
+		assert_int_equal(count.set, 2);
+		assert_string_equal(count.name, "it");
+		policy_kernel_detach(&kernel);
+		pair = world_connect(&subject);
+		check(&pair.client, 0, 500, 75, 9, 0);
+	}
+	close(cgroup);
 }
 
 int main(void)
@@ -340,6 +415,7 @@ int main(void)
 		cmocka_unit_test(all_or_nothing),
 		cmocka_unit_test(one_that_connects_to_itself),
 		cmocka_unit_test(who_listens_already_is_known),
+		cmocka_unit_test(attached_and_not_pinned),
 		cmocka_unit_test(mptcp),
 	};
 	int r;

@@ -206,7 +206,7 @@ static void tell(const struct policy_remark *remark, void *userdata)
 {
 	(void)userdata;
 	if (remark->is_error)
-		print_message("rule: %u: %s\n", remark->line, remark->message);
+		print_message("# rule: %u: %s\n", remark->line, remark->message);
 }
 
 int world_try_apply(const char *rules, struct policy_apply_report *ret_report,
