@@ -13,7 +13,7 @@
 #include "options.h"
 
 const struct command *const commands[] = {
-	&command_list,    &command_set, &command_sysctl,
+	&command_list,    &command_set, &command_policy, &command_sysctl,
 	&command_explain, &command_run, &command_prove,
 };
 const size_t n_commands = ARRAY_SIZE(commands);

@@ -99,6 +99,11 @@ bash_offers() {
 	[ "$(bash_offers tcpkeep sysctl --all)" = --all-netns ]
 	[ -z "$(bash_offers tcpkeep sysctl user)" ]
 	[ "$(bash_offers tcpkeep run --method "" | sort | xargs)" = "auto preload seccomp" ]
+	[ "$(bash_offers tcpkeep policy st)" = status ]
+	[ "$(bash_offers tcpkeep policy apply --dry)" = --dry-run ]
+	cd "$BATS_TEST_TMPDIR"
+	touch some.conf
+	[ "$(bash_offers tcpkeep policy check so)" = some.conf ]
 }
 
 @test "fish completes commands, options and settings" {
@@ -112,6 +117,12 @@ bash_offers() {
 	[[ $output == time=* ]]
 	run fish --no-config -c "source $BATS_TEST_TMPDIR/tcpkeep.fish; complete -C 'tcpkeep run time=60 -- mkfif'"
 	[[ $output == mkfifo* ]]
+	run fish --no-config -c "source $BATS_TEST_TMPDIR/tcpkeep.fish; complete -C 'tcpkeep policy st'"
+	[[ $output == status* ]]
+	cd "$BATS_TEST_TMPDIR"
+	touch some.conf
+	run fish --no-config -c "source $BATS_TEST_TMPDIR/tcpkeep.fish; complete -C 'tcpkeep policy check so'"
+	[[ $output == some.conf* ]]
 }
 
 @test "output that cannot be written is a failure, a closed pipe is a quiet one" {

@@ -1,0 +1,548 @@
+// SPDX-License-Identifier: (MIT OR GPL-2.0-only)
+/*
+ * Settings for new connections, by rules. An outgoing connection is decided in connect(), where the
+ * program that makes it is known; an accepted one when it is established. Both only once, in the
+ * kernel, with the socket locked; nothing is called for a packet.
+ */
+#include <linux/bpf.h>
+#include <linux/types.h>
+#include <stdbool.h>
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "bpf/policy/kernel.bpf.h"
+#include "bpf/policy/names.bpf.h"
+#include "bpf/policy/policy.h"
+
+const volatile __u32 tcpkeep_hz = 250;
+
+/* The cgroup that the walk over open listeners keeps to. */
+const volatile __u64 tcpkeep_cgroup = 0;
+
+/* One rule for all, as `run` has it: no set, and little for the verifier to follow. */
+const volatile bool tcpkeep_one_rule = false;
+const volatile struct policy_action tcpkeep_action = {};
+
+/* Something waits, or has waited, for a connection to stand. */
+__u32 tcpkeep_any_due = 0;
+
+struct policy_inner {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct policy_set);
+};
+
+/* The one pointer: what it points to is a whole policy. Empty: none is in force. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__array(values, struct policy_inner);
+} tcpkeep_sets SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 2 * POLICY_SET_RULES);
+	__type(key, __u32);
+	__type(value, struct policy_count);
+} tcpkeep_counts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct policy_control);
+} tcpkeep_control SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
+	__type(key, int);
+	__type(value, struct policy_tag);
+} tcpkeep_tags SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct policy_mark);
+} tcpkeep_marks SEC(".maps");
+
+static __always_inline struct policy_set *current_set(void)
+{
+	__u32 zero = 0;
+	void *inner = bpf_map_lookup_elem(&tcpkeep_sets, &zero);
+
+	return inner ? bpf_map_lookup_elem(inner, &zero) : NULL;
+}
+
+/* match_row() over a rule in a map. */
+__noinline int tcpkeep_holds(const struct match_program *rule, const struct socket_row *row)
+{
+	return rule && row ? match_row(rule, row) : 0;
+}
+
+/* The first of these rules that holds; -1: none. */
+__noinline int tcpkeep_first(const struct policy_set *set, const struct policy_bits *bits,
+			     const struct socket_row *row)
+{
+	if (!set || !bits || !row)
+		return -1;
+	for (__u32 w = 0; w < POLICY_WORDS; w++) {
+		__u64 left = bits->word[w];
+
+		for (int n = 0; n < 64 && left; n++) {
+			__u32 rule = w * 64 + policy_lowest(left);
+
+			if (tcpkeep_holds(&set->rule[rule & (POLICY_SET_RULES - 1)], row))
+				return (int)rule;
+			left &= left - 1;
+		}
+	}
+	return -1;
+}
+
+/* Who calls, by the name of the process; a thread of the kernel's is nobody. */
+static __always_inline void read_caller(char comm[POLICY_COMM])
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+
+	if (task->flags & PF_KTHREAD)
+		return;
+	bpf_probe_read_kernel(comm, POLICY_COMM, task->group_leader->comm);
+}
+
+/* A connection of IPv4 in an IPv6 socket: the mapped local address comes later than connect(). */
+static __always_inline void fill_row(struct socket_row *row, struct sock_common *skc)
+{
+	for (int i = 0; i < 4; i++) {
+		row->local[i] = skc->skc_v6_rcv_saddr.in6_u.u6_addr32[i];
+		row->peer[i] = skc->skc_v6_daddr.in6_u.u6_addr32[i];
+	}
+	if (skc->skc_family == AF_INET || match_is_ipv4(row->peer)) {
+		row->local[0] = row->local[1] = row->peer[0] = row->peer[1] = 0;
+		row->local[2] = row->peer[2] = MATCH_BE32(0xffffU);
+		row->local[3] = skc->skc_rcv_saddr;
+		row->peer[3] = skc->skc_daddr;
+	}
+}
+
+/* Ports and direction, which most connections end with: they are at hand. */
+static __always_inline bool may_match(const struct policy_set *set, struct bpf_sock_ops *ctx,
+				      struct socket_row *row, struct policy_bits *bits)
+{
+	row->local_port = (__u16)ctx->local_port;
+	row->peer_port = (__u16)bpf_ntohl(ctx->remote_port);
+	return policy_narrow(set, row, 0, set->n_cheap, bits);
+}
+
+/* Of the rules in bits the one that holds; -1: none. comm: empty when it is not known. */
+static __always_inline int decide(const struct policy_set *set, struct tcp_sock *tp,
+				  struct socket_row *row, struct policy_bits *bits,
+				  const char *comm)
+{
+	struct sock *sk = (struct sock *)tp;
+	int rule;
+
+	if (set->needs & POLICY_NEEDS_PROGRAM) {
+		ask_program(set, comm, bits);
+		if (policy_bits_empty(bits))
+			return -1;
+	}
+	if (set->n_positions == set->n_cheap && !(set->needs & POLICY_NEEDS_CGROUP)) {
+		rule = policy_first_exact(set, bits);
+		if (rule >= 0)
+			return rule;
+	}
+	fill_row(row, &sk->__sk_common);
+	row->uid = sk->sk_uid.val;
+	if (set->needs & POLICY_NEEDS_USER)
+		row->padding[0] = policy_class(set->users, row->uid);
+	if (set->needs & POLICY_NEEDS_NETNS)
+		row->padding[1] = policy_class(set->netns, sk->__sk_common.skc_net.net->ns.inum);
+	if (!policy_narrow(set, row, set->n_cheap, set->n_positions, bits))
+		return -1;
+	if (set->needs & POLICY_NEEDS_CGROUP)
+		ask_cgroup(set, sk->sk_cgrp_data.cgroup, bits);
+	rule = policy_first_exact(set, bits);
+	return rule >= 0 ? rule : tcpkeep_first(set, bits, row);
+}
+
+enum outcome {
+	OUTCOME_SET,
+	OUTCOME_OWN,
+	OUTCOME_FAILED,
+	OUTCOME_LEFT,
+};
+
+static __always_inline void count(__u32 at, __u32 what)
+{
+	struct policy_count *counts = bpf_map_lookup_elem(&tcpkeep_counts, &at);
+
+	if (!counts)
+		return;
+	/* Of this processor, but a packet may come between: an instruction each. */
+	if (what == OUTCOME_SET)
+		__sync_fetch_and_add(&counts->set, 1);
+	if (what == OUTCOME_OWN)
+		__sync_fetch_and_add(&counts->own, 1);
+	if (what == OUTCOME_FAILED)
+		__sync_fetch_and_add(&counts->failed, 1);
+	if (what == OUTCOME_LEFT)
+		__sync_fetch_and_add(&counts->left, 1);
+}
+
+static __always_inline long write_option(struct bpf_sock_ops *ctx, int level, int option, int value)
+{
+	return bpf_setsockopt(ctx, level, option, &value, sizeof(value));
+}
+
+static __always_inline bool is_on(struct tcp_sock *tp)
+{
+	return ((struct sock *)tp)->__sk_common.skc_flags & (1UL << SOCK_KEEPOPEN);
+}
+
+/* What to write: all with enforce, otherwise what the program left off. */
+static __always_inline __u8 fields_to_write(const struct policy_action *action, struct tcp_sock *tp)
+{
+	__u8 fields = action->fields;
+
+	if (action->mode == POLICY_ACTION_ENFORCE)
+		return fields;
+	if (tp->keepalive_time)
+		fields &= ~POLICY_FIELD_TIME;
+	if (tp->keepalive_intvl)
+		fields &= ~POLICY_FIELD_INTVL;
+	if (tp->keepalive_probes)
+		fields &= ~POLICY_FIELD_PROBES;
+	if (tp->inet_conn.icsk_user_timeout)
+		fields &= ~POLICY_FIELD_USER_TIMEOUT;
+	return fields;
+}
+
+/* What was there before: a socket is given all of it or nothing. */
+struct before {
+	__u32 time, intvl; /* ticks; 0: the sysctl's */
+	__u8 probes;
+};
+
+/* A value that was the sysctl's cannot be given back (0 is refused); keepalive is off with it. */
+static __always_inline void put_back(struct bpf_sock_ops *ctx, const struct before *before,
+				     __u8 fields)
+{
+	if (fields & POLICY_FIELD_TIME && before->time)
+		write_option(ctx, SOL_TCP, TCP_KEEPIDLE, before->time / tcpkeep_hz);
+	if (fields & POLICY_FIELD_INTVL && before->intvl)
+		write_option(ctx, SOL_TCP, TCP_KEEPINTVL, before->intvl / tcpkeep_hz);
+	if (fields & POLICY_FIELD_PROBES && before->probes)
+		write_option(ctx, SOL_TCP, TCP_KEEPCNT, before->probes);
+}
+
+/* The values before SO_KEEPALIVE: it arms the timer, once, with what holds by then. */
+static __always_inline long write_fields(struct bpf_sock_ops *ctx,
+					 const struct policy_action *action, __u8 fields)
+{
+	long r = 0;
+
+	if (fields & POLICY_FIELD_TIME)
+		r = write_option(ctx, SOL_TCP, TCP_KEEPIDLE, action->time_s);
+	if (r == 0 && fields & POLICY_FIELD_INTVL)
+		r = write_option(ctx, SOL_TCP, TCP_KEEPINTVL, action->intvl_s);
+	if (r == 0 && fields & POLICY_FIELD_PROBES)
+		r = write_option(ctx, SOL_TCP, TCP_KEEPCNT, action->probes);
+	if (r == 0 && fields & POLICY_FIELD_USER_TIMEOUT)
+		r = write_option(ctx, SOL_TCP, TCP_USER_TIMEOUT, (int)action->user_timeout_ms);
+	if (r == 0 && fields & POLICY_FIELD_ON)
+		r = write_option(ctx, SOL_SOCKET, SO_KEEPALIVE, action->on);
+	return r;
+}
+
+/* The socket that the program holds: its setsockopt() comes with that one. */
+static __always_inline void mark_mptcp(struct bpf_sock *sk, struct policy_mark *mark)
+{
+	struct mptcp_sock *msk;
+
+	/* 5.19: 3bc253c2e652 */
+	if (!bpf_core_enum_value_exists(enum bpf_func_id___running,
+					BPF_FUNC_skc_to_mptcp_sock___running))
+		return;
+	msk = bpf_skc_to_mptcp_sock(sk);
+	if (msk)
+		bpf_sk_storage_get(&tcpkeep_marks, msk, mark, BPF_SK_STORAGE_GET_F_CREATE);
+}
+
+/*
+ * A user timeout in force while connecting would cut the handshake short, too: it waits until the
+ * connection stands.
+ */
+static __always_inline __u32 give(struct bpf_sock_ops *ctx, struct bpf_sock *sk,
+				  struct tcp_sock *tp, const struct policy_action *action,
+				  bool connecting)
+{
+	bool enforce = action->mode == POLICY_ACTION_ENFORCE;
+	struct policy_mark mark = {}, *marked;
+	struct before before;
+	__u8 fields, later = 0;
+
+	if (action->mode == POLICY_ACTION_LEAVE)
+		return OUTCOME_LEFT;
+	if (!enforce && is_on(tp))
+		return OUTCOME_OWN;
+	before = (struct before){tp->keepalive_time, tp->keepalive_intvl, tp->keepalive_probes};
+	fields = fields_to_write(action, tp);
+	if (connecting)
+		later = fields & POLICY_FIELD_USER_TIMEOUT;
+	if (write_fields(ctx, action, fields & ~later) != 0) {
+		put_back(ctx, &before, fields);
+		return OUTCOME_FAILED;
+	}
+	if (!enforce && !later)
+		return OUTCOME_SET;
+	mark.due = later;
+	if (later)
+		tcpkeep_any_due = 1;
+	mark.user_timeout_ms = action->user_timeout_ms;
+	mark.enforced = enforce ? action->fields : 0;
+	marked = bpf_sk_storage_get(&tcpkeep_marks, sk, &mark, BPF_SK_STORAGE_GET_F_CREATE);
+	if (marked)
+		*marked = mark;
+	if (enforce && tp->is_mptcp)
+		mark_mptcp(sk, &mark);
+	return marked ? OUTCOME_SET : OUTCOME_FAILED;
+}
+
+static __always_inline void read_tag(struct bpf_sock *sk, char comm[POLICY_COMM])
+{
+	struct policy_tag *tag = bpf_sk_storage_get(&tcpkeep_tags, sk, NULL, 0);
+
+	if (tag)
+		__builtin_memcpy(comm, tag->comm, POLICY_COMM);
+}
+
+/* Two that connect to each other at once, or one to itself: decided in connect() already. */
+static __always_inline bool is_ours_twice(struct tcp_sock *tp, bool connecting)
+{
+	return !connecting && ((struct sock *)tp)->sk_socket;
+}
+
+/* One rule for all: nothing to look up. */
+static __always_inline void on_any(struct bpf_sock_ops *ctx, struct bpf_sock *sk, bool connecting)
+{
+	const struct policy_action *action = (const struct policy_action *)&tcpkeep_action;
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+
+	/* Hides from the compiler that it is all zero. */
+	asm("" : "+r"(action));
+	if (!tp || is_ours_twice(tp, connecting))
+		return;
+	count(0, give(ctx, sk, tp, action, connecting));
+}
+
+static __always_inline void on_connection(struct bpf_sock_ops *ctx, struct bpf_sock *sk,
+					  bool connecting)
+{
+	struct socket_row row = {.direction = connecting ? ROW_DIRECTION_OUT : ROW_DIRECTION_IN};
+	struct policy_set *set = current_set();
+	char comm[POLICY_COMM] = {};
+	struct policy_bits bits;
+	struct tcp_sock *tp;
+	int rule;
+
+	if (!set)
+		return;
+	bits = set->present;
+	if (!may_match(set, ctx, &row, &bits))
+		return;
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (!tp || is_ours_twice(tp, connecting))
+		return;
+	if (set->needs & POLICY_NEEDS_PROGRAM && connecting)
+		read_caller(comm);
+	else if (set->needs & POLICY_NEEDS_PROGRAM)
+		read_tag(sk, comm);
+	rule = decide(set, tp, &row, &bits, comm);
+	if (rule < 0)
+		return;
+	rule &= POLICY_SET_RULES - 1;
+	count((set->half & 1) * POLICY_SET_RULES + (__u32)rule,
+	      give(ctx, sk, tp, &set->action[rule], connecting));
+}
+
+/* What had to wait for the connection to stand. */
+static __always_inline void on_established(struct bpf_sock_ops *ctx, struct bpf_sock *sk)
+{
+	struct policy_mark *mark = bpf_sk_storage_get(&tcpkeep_marks, sk, NULL, 0);
+
+	if (!mark || !mark->due)
+		return;
+	mark->due = 0;
+	write_option(ctx, SOL_TCP, TCP_USER_TIMEOUT, (int)mark->user_timeout_ms);
+}
+
+/* Does any rule in force care for this program? Without one, it may as well be unknown. */
+static __always_inline bool is_asked_for(const char *comm)
+{
+	const struct policy_set *set = current_set();
+	struct policy_bits bits;
+
+	if (!set)
+		return false;
+	bits = set->present;
+	ask_program(set, comm, &bits);
+	return !policy_bits_equal(&bits, &set->program_unknown);
+}
+
+static __always_inline __u32 tagging(void)
+{
+	__u32 zero = 0;
+	struct policy_control *control = bpf_map_lookup_elem(&tcpkeep_control, &zero);
+
+	return control ? control->tagging : POLICY_TAG_NONE;
+}
+
+/* Functions of their own: what is called for nothing most of the time should touch little. */
+__noinline int tcpkeep_on_listen(struct bpf_sock_ops *ctx)
+{
+	struct bpf_sock *sk = ctx->sk;
+	struct policy_tag tag = {};
+	__u32 which = tagging();
+
+	if (!sk || tcpkeep_one_rule || which == POLICY_TAG_NONE)
+		return 1;
+	read_caller(tag.comm);
+	if (which == POLICY_TAG_ALL || is_asked_for(tag.comm))
+		bpf_sk_storage_get(&tcpkeep_tags, sk, &tag, BPF_SK_STORAGE_GET_F_CREATE);
+	return 1;
+}
+
+__noinline int tcpkeep_on_connection(struct bpf_sock_ops *ctx)
+{
+	bool connecting = ctx->op == BPF_SOCK_OPS_TCP_CONNECT_CB;
+	struct bpf_sock *sk = ctx->sk;
+
+	if (!sk)
+		return 1;
+	if (!connecting && tcpkeep_any_due)
+		on_established(ctx, sk);
+	if (tcpkeep_one_rule)
+		on_any(ctx, sk, connecting);
+	else
+		on_connection(ctx, sk, connecting);
+	return 1;
+}
+
+/* Called for much more than this: timeouts, windows, congestion. Those return at once. */
+SEC("sockops")
+int tcpkeep_sock_ops(struct bpf_sock_ops *ctx)
+{
+	struct bpf_sock *sk;
+
+	switch (ctx->op) {
+	case BPF_SOCK_OPS_TCP_CONNECT_CB:
+	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
+		return tcpkeep_on_connection(ctx);
+	case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
+		sk = tcpkeep_any_due ? ctx->sk : NULL;
+		if (sk)
+			on_established(ctx, sk);
+		return 1;
+	case BPF_SOCK_OPS_TCP_LISTEN_CB:
+		return tcpkeep_on_listen(ctx);
+	}
+	return 1;
+}
+
+static __always_inline __u8 field_of(int level, int option)
+{
+	if (level == SOL_SOCKET)
+		return option == SO_KEEPALIVE ? POLICY_FIELD_ON : 0;
+	if (level != SOL_TCP)
+		return 0;
+	switch (option) {
+	case TCP_KEEPIDLE:
+		return POLICY_FIELD_TIME;
+	case TCP_KEEPINTVL:
+		return POLICY_FIELD_INTVL;
+	case TCP_KEEPCNT:
+		return POLICY_FIELD_PROBES;
+	case TCP_USER_TIMEOUT:
+		return POLICY_FIELD_USER_TIMEOUT;
+	}
+	return 0;
+}
+
+/* What is enforced stays: the program is told success, and reads back what holds. */
+SEC("cgroup/setsockopt")
+int tcpkeep_setsockopt(struct bpf_sockopt *ctx)
+{
+	__u8 field = field_of(ctx->level, ctx->optname);
+	struct bpf_sock *sk = ctx->sk;
+	struct policy_mark *mark;
+
+	if (!field || !sk)
+		return 1;
+	mark = bpf_sk_storage_get(&tcpkeep_marks, sk, NULL, 0);
+	if (mark && mark->enforced & field)
+		ctx->optlen = -1; /* the kernel's own setsockopt() is passed over */
+	return 1;
+}
+
+/* Is the cgroup the one that the policy is for, or beneath it? */
+static __always_inline bool is_beneath(struct cgroup *cgroup)
+{
+	struct kernfs_node *node = cgroup ? cgroup->kn : NULL;
+
+	for (int i = 0; i < POLICY_DEPTH && node; i++) {
+		if (BPF_CORE_READ(node, id) == tcpkeep_cgroup)
+			return true;
+		node = parent_of(node);
+	}
+	return false;
+}
+
+/*
+ * The listeners that were there before: who holds one counts as who called listen(). Process 1 may
+ * hold it for another, who then counts. Writes a byte for each.
+ */
+SEC("iter/task_file")
+int tcpkeep_tag_listeners(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct policy_tag *tag, fresh = {};
+	struct file *file = ctx->file;
+	struct socket *socket;
+	struct sock *sk;
+	__u8 one = 1;
+
+	if (!task || !file || tcpkeep_one_rule)
+		return 0;
+	socket = bpf_sock_from_file(file);
+	if (!socket)
+		return 0;
+	sk = socket->sk;
+	if (!sk || sk->__sk_common.skc_state != TCP_LISTEN ||
+	    (sk->__sk_common.skc_family != AF_INET && sk->__sk_common.skc_family != AF_INET6) ||
+	    !is_beneath(sk->sk_cgrp_data.cgroup))
+		return 0;
+	BPF_CORE_READ_STR_INTO(&fresh.comm, task, group_leader, comm);
+	fresh.by_init = task->tgid == 1;
+	tag = bpf_sk_storage_get(&tcpkeep_tags, sk, NULL, 0);
+	if (tagging() == POLICY_TAG_ASKED) {
+		if (tag && !is_asked_for(tag->comm))
+			bpf_sk_storage_delete(&tcpkeep_tags, sk);
+		return 0;
+	}
+	if (tag && tag->by_init && !fresh.by_init) {
+		*tag = fresh;
+		return 0;
+	}
+	if (!tag && bpf_sk_storage_get(&tcpkeep_tags, sk, &fresh, BPF_SK_STORAGE_GET_F_CREATE))
+		bpf_seq_write(ctx->meta->seq, &one, sizeof(one));
+	return 0;
+}
+
+char _license[] SEC("license") = "Dual MIT/GPL";
