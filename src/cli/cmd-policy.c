@@ -156,7 +156,7 @@ const struct command command_policy = {
 	.examples =
 		"  tcpkeep policy check my.conf                      what is wrong with it?\n"
 		"  tcpkeep policy apply --dry-run                    what would change\n"
-		"  tcpkeep policy apply                              in force, for every new connection\n"
+		"  tcpkeep policy apply                              for every new connection\n"
 		"  tcpkeep policy apply my.conf --cgroup /test.slice for one part of the machine\n"
 		"  tcpkeep policy status                             is it, and what has it done?",
 	.options = options,

@@ -25,7 +25,7 @@ teardown_file() {
 # Prints the descriptors of the interesting sockets, and keeps them.
 sockets() {
 	cat <<'END'
-import ctypes, fcntl, os, socket, struct, sys, time
+import ctypes, fcntl, os, socket, struct, subprocess, sys, time
 s = socket.socket()
 fcntl.ioctl(s, 0x8914, struct.pack("16sH14s", b"lo", 0x1 | 0x8, b""))
 s.close()
@@ -67,6 +67,9 @@ try:
         full.send(b"x" * 65536)
 except BlockingIOError:
     pass
+# Until the window is closed: ss calls the timer of its probes persist.
+while b"(persist" not in subprocess.run(["ss", "-tnoH"], stdout=subprocess.PIPE).stdout:
+    time.sleep(0.05)
 named["listener"] = l4
 named["udp"] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 named["unbound"] = socket.socket()
@@ -92,6 +95,7 @@ row_of() {
 @test "the default view: what is on, with which values, and what happens next; 100 columns" {
 	list
 	[ "$status" -eq 0 ]
+	echo "$output"
 	head -1 <<<"$output" | grep -qE '^LOCAL +PEER +OWNER +KEEPALIVE +NEXT$'
 	grep -qE '^127\.0\.0\.1:[0-9]+ +127\.0\.0\.1:5432 .* off +! never notices$' <<<"$output"
 	grep -qE ' 60/10/6 +first probe in (5[0-9]|60) s$' <<<"$output"
