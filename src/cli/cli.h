@@ -73,6 +73,7 @@ struct command {
 	size_t n_options;
 	size_t args_size;
 	enum completes operands;
+	const char *verbs; /* what the first operand may be, with blanks between; NULL: no such */
 	bool has_json;
 	bool takes_rest; /* takes "-- COMMAND..." */
 	int (*run)(const struct invocation *invocation);
@@ -83,6 +84,7 @@ extern const size_t n_commands;
 
 extern const struct command command_explain;
 extern const struct command command_list;
+extern const struct command command_policy;
 extern const struct command command_prove;
 extern const struct command command_run;
 extern const struct command command_sysctl;

@@ -80,11 +80,19 @@ static void bash_command(const struct command *command)
 		printf(" %s", setting_words[i]);
 	for (size_t i = 0; takes_selectors(command) && i < ARRAY_SIZE(selector_words); i++)
 		printf(" %s", selector_words[i]);
+	if (command->verbs)
+		printf(" %s", command->verbs);
 	printf("%s\"\n\t\tcase $prev in\n", command->takes_rest ? " --" : "");
 	for (size_t i = 0; i < command->n_options; i++)
 		if (command->options[i].metavar)
 			bash_value(&command->options[i]);
-	printf("\t\tesac\n\t\t;;\n");
+	printf("\t\tesac\n");
+	/* After the verb comes the file, whose name does not begin with a dash. */
+	if (command->verbs)
+		printf("\t\tif [ \"$COMP_CWORD\" -gt 2 ] && [[ $cur != -* ]]; then\n"
+		       "\t\t\tCOMPREPLY=($(%s)); return\n\t\tfi\n",
+		       bash_action(command->operands));
+	printf("\t\t;;\n");
 }
 
 static void print_bash(void)
@@ -180,6 +188,9 @@ static void zsh_command(const struct command *command)
 		printf(" \\\n\t\t\t'*:setting:_tcpkeep_settings'");
 	if (takes_selectors(command))
 		printf(" \\\n\t\t\t'*:selector:_tcpkeep_selectors'");
+	if (command->verbs)
+		printf(" \\\n\t\t\t'1:verb:(%s)' \\\n\t\t\t'2:file:%s'", command->verbs,
+		       zsh_action(command->operands));
 	printf("\n\t\t;;\n");
 }
 
@@ -286,6 +297,13 @@ static void fish_command(const struct command *command)
 		fish_words(command->name, setting_words, n_setting_words(command), "setting");
 	if (takes_selectors(command))
 		fish_words(command->name, selector_words, ARRAY_SIZE(selector_words), "selector");
+	if (command->verbs)
+		printf("complete -c tcpkeep -n '__fish_seen_subcommand_from %s; and not "
+		       "__fish_seen_subcommand_from %s' -a '%s' -d verb\n"
+		       "complete -c tcpkeep -n '__fish_seen_subcommand_from %s; and "
+		       "__fish_seen_subcommand_from %s' -F\n",
+		       command->name, command->verbs, command->verbs, command->name,
+		       command->verbs);
 }
 
 static void print_fish(void)

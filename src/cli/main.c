@@ -13,7 +13,8 @@
 #include "options.h"
 
 const struct command *const commands[] = {
-	&command_list, &command_sysctl, &command_explain, &command_run, &command_prove,
+	&command_list, &command_sysctl, &command_explain,
+	&command_run,  &command_policy, &command_prove,
 };
 const size_t n_commands = ARRAY_SIZE(commands);
 

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/escape.h"
+#include "mounts.h"
 
 /* include/linux/exportfs.h: a kernfs file handle is the 64-bit id. */
 #define FILEID_KERNFS 0xfe
@@ -80,42 +80,18 @@ static int remember(struct cgroups *cgroups, uint64_t id, char *path)
 	return 0;
 }
 
-/* The field of a mountinfo line that holds the mount point, when the file system is cgroup2. */
-static char *mount_point(char *line)
-{
-	char *fields[5], *rest = strstr(line, " - cgroup2 ");
-
-	if (!rest)
-		return NULL;
-	for (size_t i = 0; i < 5; i++) {
-		fields[i] = strsep(&line, " ");
-		if (!fields[i])
-			return NULL;
-	}
-	unescape_octal(fields[4]);
-	return fields[4];
-}
-
 /* Hybrid machines have it elsewhere than /sys/fs/cgroup. */
 static int open_mount(char **ret_path)
 {
-	_cleanup_fclose_ FILE *file = fopen("/proc/self/mountinfo", "re");
-	_cleanup_free_ char *line = NULL;
-	size_t size = 0;
+	_cleanup_free_ char *path = NULL;
+	int fd;
 
-	while (file && getline(&line, &size, file) > 0) {
-		char *point = mount_point(line);
-		int fd;
-
-		if (!point)
-			continue;
-		fd = open(point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (fd < 0)
-			continue;
-		*ret_path = strdup(point);
-		return fd;
-	}
-	return -1;
+	if (mounts_find("cgroup2", &path) < 0)
+		return -1;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0)
+		*ret_path = steal_pointer(&path);
+	return fd;
 }
 
 int cgroups_new(struct cgroups **ret)
@@ -231,4 +207,29 @@ const char *cgroups_path(struct cgroups *cgroups, uint64_t id)
 	if (remember(cgroups, id, path) < 0)
 		return NULL;
 	return find(cgroups, id)->path;
+}
+
+int cgroups_open(const struct cgroups *cgroups, const char *path, uint64_t *ret_id)
+{
+	size_t prefix = cgroups->mount_path ? strlen(cgroups->mount_path) : 0;
+	struct stat st;
+	int fd;
+
+	if (cgroups->mount < 0)
+		return -EOPNOTSUPP;
+	if (strncmp(path, cgroups->mount_path, prefix) == 0 &&
+	    (path[prefix] == '/' || path[prefix] == '\0'))
+		path += prefix;
+	path += strspn(path, "/");
+	fd = openat(cgroups->mount, *path ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0) {
+		int saved = -errno;
+
+		close(fd);
+		return saved;
+	}
+	*ret_id = st.st_ino;
+	return fd;
 }

@@ -12,7 +12,7 @@ load common
 @test "--help and --version" {
 	run "$TCPKEEP" --help
 	[ "$status" -eq 0 ]
-	for command in list sysctl explain run prove; do
+	for command in list sysctl explain run policy prove; do
 		[[ $output == *"  $command "* ]]
 	done
 	run "$TCPKEEP" --version
@@ -55,7 +55,7 @@ load common
 }
 
 @test "every command has help of at most 100 columns and a man page that names each option" {
-	for command in list sysctl explain run prove; do
+	for command in list sysctl explain run policy prove; do
 		run "$TCPKEEP" "$command" --help
 		[ "$status" -eq 0 ]
 		[ -z "$(awk 'length > 100' <<<"$output")" ]
@@ -93,6 +93,11 @@ bash_offers() {
 	[ "$(bash_offers tcpkeep sysctl --all)" = --all-netns ]
 	[ -z "$(bash_offers tcpkeep sysctl user)" ]
 	[ "$(bash_offers tcpkeep run --method "")" = preload ]
+	[ "$(bash_offers tcpkeep policy st)" = status ]
+	[ "$(bash_offers tcpkeep policy apply --dry)" = --dry-run ]
+	cd "$BATS_TEST_TMPDIR"
+	touch some.conf
+	[ "$(bash_offers tcpkeep policy check so)" = some.conf ]
 }
 
 @test "fish completes commands, options and settings" {
@@ -106,6 +111,12 @@ bash_offers() {
 	[[ $output == time=* ]]
 	run fish --no-config -c "source $BATS_TEST_TMPDIR/tcpkeep.fish; complete -C 'tcpkeep run time=60 -- mkfif'"
 	[[ $output == mkfifo* ]]
+	run fish --no-config -c "source $BATS_TEST_TMPDIR/tcpkeep.fish; complete -C 'tcpkeep policy st'"
+	[[ $output == status* ]]
+	cd "$BATS_TEST_TMPDIR"
+	touch some.conf
+	run fish --no-config -c "source $BATS_TEST_TMPDIR/tcpkeep.fish; complete -C 'tcpkeep policy check so'"
+	[[ $output == some.conf* ]]
 }
 
 @test "output that cannot be written is a failure, a closed pipe is a quiet one" {

@@ -80,7 +80,8 @@ END
 	for file in bin/tcpkeep tcpkeep/libtcpkeep-preload.so libexec/tcpkeep/tcpkeep-prove-client include/tcpkeep.h \
 		man/man1/tcpkeep.1 man/man1/tcpkeep-run.1 man/man1/tcpkeep-sysctl.1 man/man1/tcpkeep-explain.1 \
 		man/man1/tcpkeep-prove.1 man/man7/tcpkeep.7 man/man3/libtcpkeep.3 \
-		bash-completion/completions/tcpkeep site-functions/_tcpkeep vendor_completions.d/tcpkeep.fish; do
+		man/man1/tcpkeep-policy.1 man/man5/tcpkeep-policy.conf.5 systemd/system/tcpkeep-policy.service \
+		examples/policy.conf bash-completion/completions/tcpkeep site-functions/_tcpkeep vendor_completions.d/tcpkeep.fish; do
 		[ -n "$(find "$ROOT" -path "*/$file" -o -path "*/$file.gz")" ] || {
 			echo "$file is not installed"
 			return 1

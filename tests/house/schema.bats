@@ -51,3 +51,38 @@ setup_file() {
 @test "prove" {
 	"$TCPKEEP" prove --json 2>/dev/null | valid tcpkeep.prove-1.schema.json
 }
+
+@test "policy check" {
+	cd "$BATS_TEST_TMPDIR"
+	printf 'rule "a" { peer = ":1" time = 60 }\nrule "b" { peer = ":1" mode = leave }\n' >good
+	printf 'rule "a" { tmie = 1 }\n' >bad
+	"$TCPKEEP" policy check good --json | valid tcpkeep.policy-check-1.schema.json
+	for file in bad missing /dev/null; do
+		! "$TCPKEEP" policy check "$file" --json 2>/dev/null >out || false
+		valid tcpkeep.policy-check-1.schema.json <out
+	done
+}
+
+# In a cgroup of its own: the machine's connections are not ours.
+@test "policy apply, status, remove" {
+	cd "$BATS_TEST_TMPDIR"
+	[ "$(id -u)" = 0 ] || skip "not root"
+	mount=$(awk '$(NF - 2) == "cgroup2" { print $5; exit }' /proc/self/mountinfo)
+	group=$mount/tcpkeep-schema-$BASHPID
+	{ [ -n "$mount" ] && mkdir "$group"; } || skip "no cgroup2"
+	printf 'rule "a" { peer = ":1" time = 60 mode = enforce }\nrule "b" { mode = leave }\n' >file
+	lacking=0
+	"$TCPKEEP" policy apply file --cgroup "$group" --json >applied || lacking=$?
+	"$TCPKEEP" policy apply file --cgroup "$group" --json --dry-run >dry || true
+	echo 'rule "a" { on }' >file
+	"$TCPKEEP" policy status --cgroup "$group" --json >status || true
+	"$TCPKEEP" policy remove --cgroup "$group" --json >removed || true
+	rmdir "$group"
+	[ "$lacking" -ne 4 ] || skip "no privilege or no BPF"
+	valid tcpkeep.policy-apply-1.schema.json <applied
+	valid tcpkeep.policy-apply-1.schema.json <dry
+	valid tcpkeep.policy-status-1.schema.json <status
+	valid tcpkeep.policy-remove-1.schema.json <removed
+	[ "$(jq -c '[(.rules | length), .compared]' status)" = '[2,"differs"]' ]
+	[ "$(jq .removed removed)" = 1 ]
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/* tcpkeep policy: rules that the kernel applies to new connections. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/escape.h"
+#include "base/nearest.h"
+#include "policy-verbs.h"
+
+static const struct option options[] = {
+	{"cgroup", "PATH", "for the connections of a cgroup and all beneath it", OPTION_TEXT,
+	 offsetof(struct policy_args, cgroup), COMPLETES_FILES},
+	{"all", NULL, "remove: those of every cgroup", OPTION_FLAG,
+	 offsetof(struct policy_args, all), COMPLETES_NOTHING},
+	{"dry-run", NULL, "apply: show what would change, and change nothing", OPTION_FLAG,
+	 offsetof(struct policy_args, dry_run), COMPLETES_NOTHING},
+};
+
+static const struct verb {
+	const char *name;
+	int (*run)(const struct policy_call *call);
+	bool takes_file, takes_cgroup, takes_all, takes_dry_run;
+} verbs[] = {
+	{"check", policy_verb_check, true, false, false, false},
+	{"apply", policy_verb_apply, true, true, false, true},
+	{"status", policy_verb_status, true, true, false, false},
+	{"remove", policy_verb_remove, false, true, true, false},
+};
+
+/* What works without a privilege or feature stands in the kernel side's own words. */
+int policy_fail_kernel(const struct policy_call *call, int r, const struct tcpkeep_error *error)
+{
+	say_error("policy %s: %s", call->verb, error->message);
+	return r == -EPERM || r == -EACCES || r == -EOPNOTSUPP ? EXIT_LACKING : EXIT_FAILED;
+}
+
+int policy_verb_remove(const struct policy_call *call)
+{
+	struct tcpkeep_error error;
+	struct json json;
+	int r;
+
+	r = policy_kernel_remove(call->args->cgroup, call->args->all, &error);
+	if (r < 0)
+		return policy_fail_kernel(call, r, &error);
+	if (call->json) {
+		json_init(&json, stdout);
+		json_begin_object(&json, NULL);
+		json_string(&json, "schema", "tcpkeep.policy-remove/1");
+		json_int(&json, "removed", r);
+		json_end_object(&json);
+	} else if (r == 0) {
+		printf("No policy was in force%s.\n",
+		       call->args->all ? ""
+		       : call->args->cgroup
+			       ? " for this cgroup"
+			       : " for the root of the cgroups; others: --cgroup, --all");
+	} else {
+		printf("%d %s removed. Open connections keep what they have.\n", r,
+		       r == 1 ? "policy is" : "policies are");
+	}
+	return EXIT_DONE;
+}
+
+/* ------------------------------------------------------------------------------------ usage */
+
+static const struct verb *find_verb(const struct invocation *invocation)
+{
+	const char *names[ARRAY_SIZE(verbs)], *word, *hint;
+	char shown[64];
+
+	if (invocation->n_operands == 0) {
+		say_error("policy: say what to do: check, apply, status or remove");
+		return NULL;
+	}
+	word = invocation->operands[0];
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
+		names[i] = verbs[i].name;
+		if (strcmp(word, verbs[i].name) == 0)
+			return &verbs[i];
+	}
+	hint = nearest(word, strlen(word), names, ARRAY_SIZE(names));
+	escape_text(word, strlen(word), shown, sizeof(shown));
+	if (hint)
+		say_error("policy: '%s' is not known; did you mean '%s'?", shown, hint);
+	else
+		say_error("policy: '%s' is not known; accepted: check, apply, status, remove",
+			  shown);
+	return NULL;
+}
+
+/* Which option or operand goes with the verb. */
+static int check_usage(const struct verb *verb, const struct invocation *invocation)
+{
+	const struct policy_args *args = invocation->args;
+	const struct {
+		bool given, taken;
+		const char *name, *with;
+	} uses[] = {
+		{args->cgroup, verb->takes_cgroup, "--cgroup", "apply, status and remove"},
+		{args->all, verb->takes_all, "--all", "remove"},
+		{args->dry_run, verb->takes_dry_run, "--dry-run", "apply"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(uses); i++)
+		if (uses[i].given && !uses[i].taken) {
+			say_error("policy %s: takes no %s, which goes with %s", verb->name,
+				  uses[i].name, uses[i].with);
+			return EXIT_USAGE;
+		}
+	if (args->all && args->cgroup) {
+		say_error("policy remove: --cgroup and --all exclude each other; give one");
+		return EXIT_USAGE;
+	}
+	if (invocation->n_operands > (verb->takes_file ? 2 : 1)) {
+		say_error("policy %s: takes %s; leave the rest out", verb->name,
+			  verb->takes_file ? "one file" : "no file");
+		return EXIT_USAGE;
+	}
+	return EXIT_DONE;
+}
+
+static int run(const struct invocation *invocation)
+{
+	const struct verb *verb = find_verb(invocation);
+	struct policy_call call;
+	int status;
+
+	if (!verb)
+		return EXIT_USAGE;
+	status = check_usage(verb, invocation);
+	if (status != EXIT_DONE)
+		return status;
+	call = (struct policy_call){
+		.verb = verb->name,
+		.args = invocation->args,
+		.file = invocation->n_operands > 1 ? invocation->operands[1] : NULL,
+		.json = invocation->json,
+	};
+	return verb->run(&call);
+}
+
+const struct command command_policy = {
+	.name = "policy",
+	.summary = "rules for new connections, applied by the kernel",
+	.synopsis = "check|apply|status [FILE] [OPTION...], or: remove [OPTION...]",
+	.about =
+		"check    tells every error of a policy file, and what is surely not meant in it\n"
+		"apply    puts its rules in force, in place of those before; they hold without tcpkeep, for\n"
+		"         programs that run and those to come, until remove or the next boot\n"
+		"status   shows the rules in force, what each has done, and whether the file says the same\n"
+		"remove   takes them away\n"
+		"\n"
+		"FILE is " POLICY_FILE " unless one is named; man 5 tcpkeep-policy.conf has its\n"
+		"language. The unit tcpkeep-policy.service applies it at boot.",
+	.examples =
+		"  tcpkeep policy check my.conf                      what is wrong with it?\n"
+		"  tcpkeep policy apply --dry-run                    what would change\n"
+		"  tcpkeep policy apply                              in force, for every new connection\n"
+		"  tcpkeep policy apply my.conf --cgroup /test.slice for one part of the machine\n"
+		"  tcpkeep policy status                             is it, and what has it done?",
+	.options = options,
+	.n_options = sizeof(options) / sizeof(options[0]),
+	.args_size = sizeof(struct policy_args),
+	.operands = COMPLETES_FILES,
+	.verbs = "check apply status remove",
+	.has_json = true,
+	.run = run,
+};

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+/* tcpkeep policy apply: the file's rules in place of those in the kernel. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/escape.h"
+#include "output/colour.h"
+#include "policy-verbs.h"
+
+/* What is in force before. */
+struct before {
+	bool found, readable;
+	bool known; /* its rules are */
+	struct policy policy;
+};
+
+static void free_before(struct before *before)
+{
+	if (before->known)
+		policy_free(&before->policy);
+}
+
+static int take_before(const struct policy_kernel_status *status, void *userdata)
+{
+	struct before *before = userdata;
+	struct policy_record record;
+
+	before->found = true;
+	before->readable = status->readable;
+	if (!before->known && status->readable &&
+	    policy_record_read(status->blob, status->blob_len, &record) && record.text)
+		before->known = policy_read_text("kernel", record.text, record.text_len, NULL, NULL,
+						 &before->policy) == 0;
+	return 0;
+}
+
+/* One use of the verb. */
+struct apply {
+	const struct policy_call *call;
+	struct policy_file file;
+	struct before before;
+	struct policy_changes changes;
+	bool has_changes;
+	struct policy_apply_report report;
+};
+
+static void free_apply(struct apply *apply)
+{
+	policy_file_free(&apply->file);
+	free_before(&apply->before);
+	if (apply->has_changes)
+		policy_changes_free(&apply->changes);
+}
+
+static int write_kernel(struct apply *apply, struct tcpkeep_error *ret_error)
+{
+	_cleanup_free_ char *blob = malloc(POLICY_BLOB_MAX);
+	struct policy_apply_options options = {.cgroup = apply->call->args->cgroup, .blob = blob};
+	int r;
+
+	r = blob ? policy_record_make(&apply->file.policy, apply->file.path, blob,
+				      &options.blob_len)
+		 : -ENOMEM;
+	if (r < 0) {
+		snprintf(ret_error->message, sizeof(ret_error->message), "%s", strerror(-r));
+		return r;
+	}
+	return policy_kernel_apply(&apply->file.policy, &options, &apply->report, ret_error);
+}
+
+/* ------------------------------------------------------------------------------------ words */
+
+static const char *scope(const struct apply *apply)
+{
+	const char *cgroup =
+		apply->call->args->dry_run ? apply->call->args->cgroup : apply->report.cgroup;
+
+	return cgroup && strcmp(cgroup, "/") != 0 ? cgroup : NULL;
+}
+
+static void print_text(const struct apply *apply)
+{
+	const char *cgroup = scope(apply);
+	size_t n = apply->file.policy.n_rules;
+	char shown[512];
+
+	printf("%s%zu rule%s%s %s%s", colour(COLOUR_BOLD), n, n == 1 ? "" : "s",
+	       colour(COLOUR_NONE),
+	       apply->call->args->dry_run ? "would be in force"
+	       : n == 1                   ? "is in force"
+					  : "are in force",
+	       cgroup ? " for new connections of cgroup " : " for every new connection");
+	if (cgroup)
+		printf("%s", escape_text(cgroup, strlen(cgroup), shown, sizeof(shown)));
+	if (apply->before.found)
+		printf(", in place of those before%s\n",
+		       apply->has_changes && !apply->changes.any ? ", which say the same" : "");
+	else
+		printf("\n");
+	if (apply->has_changes && (apply->before.found || apply->call->args->dry_run))
+		policy_changes_print(&apply->changes);
+	if (!apply->call->args->dry_run)
+		printf("Connections that are open already keep what they have.\n");
+}
+
+static void warn(const struct policy_apply_report *report)
+{
+	char shown[80];
+
+	if (report->netns_unknown)
+		say_warning(
+			"policy apply: netns: no namespace matches '%s'%s now; what is made later is "
+			"not seen before the next apply",
+			escape_text(report->netns_first, strlen(report->netns_first), shown,
+				    sizeof(shown)),
+			report->netns_unknown > 1 ? " and others" : "");
+	if (report->mounted)
+		say_warning("policy apply: bpffs was not mounted; it is now, at /sys/fs/bpf");
+	if (report->upgraded)
+		say_warning(
+			"policy apply: the policy before was that of an older tcpkeep; its counters are gone");
+}
+
+static void write_report(const struct policy_apply_report *report, struct json *json)
+{
+	json_begin_array(json, "hooks");
+	if (report->hooks & POLICY_HOOK_SOCK_OPS)
+		json_string(json, NULL, "sock_ops");
+	if (report->hooks & POLICY_HOOK_SETSOCKOPT)
+		json_string(json, NULL, "setsockopt");
+	json_end_array(json);
+	json_uint(json, "listeners", report->listeners);
+	json_uint(json, "netns_unknown", report->netns_unknown);
+}
+
+static void write_json(const struct apply *apply, bool applied)
+{
+	const char *cgroup = scope(apply);
+	struct json json;
+
+	json_init(&json, stdout);
+	json_begin_object(&json, NULL);
+	json_string(&json, "schema", "tcpkeep.policy-apply/1");
+	json_bool(&json, "applied", applied);
+	json_bool(&json, "dry_run", apply->call->args->dry_run);
+	policy_file_json(&apply->file, &json);
+	json_string(&json, "cgroup", cgroup ? cgroup : "/");
+	json_uint(&json, "rules", apply->file.result == 0 ? apply->file.policy.n_rules : 0);
+	json_bool(&json, "replaced", apply->before.found);
+	policy_changes_json(apply->has_changes ? &apply->changes : NULL, &json);
+	if (applied)
+		write_report(&apply->report, &json);
+	json_end_object(&json);
+}
+
+/* ------------------------------------------------------------------------------------- runs */
+
+/* What it changes; without the rules before, nothing is said of them. */
+static int compare(struct apply *apply)
+{
+	int r;
+
+	if (apply->before.found && !apply->before.known)
+		return 0;
+	r = policy_changes_find(apply->before.found ? &apply->before.policy : NULL,
+				&apply->file.policy, &apply->changes);
+	apply->has_changes = r == 0;
+	return r;
+}
+
+static int run(struct apply *apply)
+{
+	const struct policy_call *call = apply->call;
+	struct tcpkeep_error error;
+	int r;
+
+	/* The root's when no cgroup is named: NULL would ask for all. */
+	r = policy_kernel_status(call->args->cgroup ? call->args->cgroup : "/", take_before,
+				 &apply->before, &error);
+	if (r >= 0 && compare(apply) < 0) {
+		say_error("policy apply: out of memory");
+		return EXIT_FAILED;
+	}
+	if (r >= 0 && !call->args->dry_run)
+		r = write_kernel(apply, &error);
+	if (call->json)
+		write_json(apply, r >= 0 && !call->args->dry_run);
+	if (r < 0)
+		return policy_fail_kernel(call, r, &error);
+	if (!call->json)
+		print_text(apply);
+	warn(&apply->report);
+	return EXIT_DONE;
+}
+
+int policy_verb_apply(const struct policy_call *call)
+{
+	_cleanup_(free_apply) struct apply apply = {.call = call};
+
+	policy_file_read(call->file ? call->file : POLICY_FILE, &apply.file);
+	if (apply.file.result == 0 || apply.file.errors > 0)
+		policy_file_print(&apply.file, stderr);
+	if (apply.file.result == 0)
+		return run(&apply);
+	if (call->json)
+		write_json(&apply, false);
+	say_error("policy apply: %s; nothing was changed", apply.file.error.message);
+	return EXIT_FAILED;
+}

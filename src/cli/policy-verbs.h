@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/* What the verbs of `tcpkeep policy` share. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <tcpkeep.h>
+
+#include "cli.h"
+#include "output/json.h"
+#include "policy/policy-kernel.h"
+#include "policy/policy.h"
+
+struct policy_args {
+	const char *cgroup;
+	bool all;
+	bool dry_run;
+};
+
+/* The command line of one verb. */
+struct policy_call {
+	const char *verb; /* "check", ... */
+	const struct policy_args *args;
+	const char *file; /* NULL: none was given */
+	bool json;
+};
+
+int policy_verb_check(const struct policy_call *call);
+int policy_verb_apply(const struct policy_call *call);
+int policy_verb_status(const struct policy_call *call);
+int policy_verb_remove(const struct policy_call *call);
+
+/* Says why the kernel side refused; the exit status. */
+int policy_fail_kernel(const struct policy_call *call, int r, const struct tcpkeep_error *error);
+
+/* ----------------------------------------------------------------------------- the file */
+
+struct policy_told {
+	char *path, *message;
+	unsigned line;
+	bool is_error;
+};
+
+/* A file with all that was said of it. */
+struct policy_file {
+	const char *path;
+	int result;           /* policy_read()'s */
+	struct policy policy; /* when result is 0 */
+	struct tcpkeep_error error;
+	struct policy_told *told;
+	size_t n_told, room, errors, warnings;
+};
+
+/* Never fails: file->result says it. */
+void policy_file_read(const char *path, struct policy_file *file);
+void policy_file_free(struct policy_file *file);
+
+/* "PATH:LINE: warning: ..." for each remark, into the stream. */
+void policy_file_print(const struct policy_file *file, FILE *stream);
+
+/* The members "file", "files", "errors", "warnings", "remarks". */
+void policy_file_json(const struct policy_file *file, struct json *json);
+
+/* The members "on" to "user_timeout_ms"; null: not set. */
+void policy_settings_json(const struct tcpkeep_settings *settings, struct json *json);
+
+/* -------------------------------------------------------------- what is kept in the kernel */
+
+/* What `apply` leaves beside the rules, for `status`: where they came from, and their text. */
+struct policy_record {
+	char path[4096]; /* absolute; "": unknown */
+	char digest[24];
+	const char *text; /* policy_format()'s; NULL: it was too long to be kept */
+	size_t text_len;
+};
+
+/* Into blob, POLICY_BLOB_MAX bytes; *ret_len. 0 or -ENOMEM. */
+int policy_record_make(const struct policy *policy, const char *path, char *blob, size_t *ret_len);
+
+/* False: it is not one of ours. ret->text points into the blob. */
+bool policy_record_read(const void *blob, size_t len, struct policy_record *ret);
+
+/* The digest of policy_format()'s text, as in the record. */
+void policy_record_digest(const char *text, char ret[24]);
+
+/* ---------------------------------------------------------------------------- differences */
+
+struct policy_change {
+	char kind;        /* '+': only in after, '-': only in before, '~': differs, '=': the same */
+	const char *name; /* in before or after */
+};
+
+struct policy_changes {
+	struct policy_change *all; /* in the order of after, then what is only in before */
+	size_t n;
+	bool any, reordered;
+};
+
+/* Compares by name. Either may be NULL: there is none. 0 or -ENOMEM. */
+int policy_changes_find(const struct policy *before, const struct policy *after,
+			struct policy_changes *ret);
+void policy_changes_free(struct policy_changes *changes);
+void policy_changes_print(const struct policy_changes *changes);
+
+/* The member "changes": {added, removed, changed, reordered}; NULL: null. */
+void policy_changes_json(const struct policy_changes *changes, struct json *json);

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* Attaching to a cgroup, beside whoever is attached there as well. */
+#pragma once
+
+#include <stddef.h>
+#include <tcpkeep.h>
+
+#include "policy-kernel.h"
+#include "policy-load.h"
+
+/*
+ * Attaches one hook (enum policy_hook) and keeps the link in fds. -EBUSY: a program of somebody
+ * else wants the cgroup for itself; its name is in the words.
+ */
+int policy_hook_attach(struct policy_fds *fds, unsigned hook, int cgroup_fd,
+		       struct tcpkeep_error *ret_error);
+
+/* 1: the link holds its program on its cgroup; 0: somebody took it away, or the cgroup is gone. */
+int policy_link_holds(int link_fd);
+
+/* Others' programs on our hooks; *ret with its names is the caller's, for policy_others_free(). */
+int policy_others(int cgroup_fd, unsigned hooks, const struct policy_fds *ours,
+		  struct policy_kernel_other **ret, size_t *ret_n);
+void policy_others_free(struct policy_kernel_other *others, size_t n);

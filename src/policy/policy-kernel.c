@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Applying and removing. What a kill leaves:
+ *
+ *  - the first apply of a cgroup: programs are loaded, attached and pinned with no policy in them,
+ *    under a name that says unfinished; then they get their name, then the policy, in one step;
+ *  - the next ones: that one step, with all that it needs made before it;
+ *  - another build of tcpkeep: like a first one; then the old goes. In between both are in force;
+ *    the old is asked first, and what it has set the new leaves alone;
+ *  - remove: the policy goes in one step, then what is left of it.
+ */
+#include "policy-kernel.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "keepalive/error.h"
+#include "policy-fill.h"
+#include "policy-hooks.h"
+#include "policy-inside.h"
+#include "policy-pins.h"
+#include "policy-words.h"
+
+/* One apply. */
+struct apply {
+	const struct policy_apply_options *options;
+	struct policy_apply_report report;
+	struct tcpkeep_error *error;
+	struct policy_pins pins;
+	struct policy_target target;
+	struct policy_place place; /* where it goes; name "": a new one */
+	struct policy_fds fds;
+	struct policy_set *set;
+};
+
+static void apply_free(struct apply *apply)
+{
+	policy_fds_close(&apply->fds);
+	policy_target_free(&apply->target);
+	free(apply->set);
+	policy_pins_close(&apply->pins);
+}
+
+/* Is a policy in force in this place? */
+static bool is_alive(const struct policy_pins *pins, const struct policy_place *place)
+{
+	_cleanup_close_ int sets = policy_place_get(pins, place, "sets");
+	__u32 zero = 0, id;
+
+	return sets >= 0 && bpf_map_lookup_elem(sets, &zero, &id) == 0;
+}
+
+/* Its cgroup is gone, and with it what was attached to it. */
+static bool is_orphan(const struct policy_pins *pins, const struct policy_place *place,
+		      struct cgroups *cgroups)
+{
+	_cleanup_close_ int link = policy_place_get(pins, place, "sock_ops_link");
+
+	return link >= 0 && policy_link_holds(link) == 0 && !cgroups_path(cgroups, place->cgroup);
+}
+
+/*
+ * Clears what killed tcpkeeps have left and keeps the youngest living place of each cgroup, at the
+ * front of the list. -errno or how many were cleared.
+ */
+int policy_tidy(const struct policy_pins *pins, struct cgroups *cgroups,
+		struct policy_place *places, size_t *n)
+{
+	size_t kept = 0;
+	int cleared = 0;
+
+	for (size_t i = 0; i < *n; i++) {
+		bool older = kept > 0 && places[kept - 1].cgroup == places[i].cgroup;
+		int r;
+
+		if (!older && !places[i].unfinished && is_alive(pins, &places[i]) &&
+		    !is_orphan(pins, &places[i], cgroups)) {
+			places[kept++] = places[i];
+			continue;
+		}
+		r = policy_place_remove(pins, &places[i]);
+		if (r < 0)
+			return r;
+		cleared++;
+	}
+	*n = kept;
+	return cleared;
+}
+
+/* The place of this cgroup that is in force, if it is one that this build can go on with. */
+static int choose_place(struct apply *apply)
+{
+	_cleanup_free_ struct policy_place *places = NULL;
+	struct policy_meta meta;
+	size_t n;
+	int r;
+
+	r = policy_pins_list(&apply->pins, &places, &n);
+	if (r < 0)
+		return r;
+	r = policy_tidy(&apply->pins, apply->target.cgroups, places, &n);
+	if (r < 0)
+		return r;
+	apply->report.leftovers = (size_t)r;
+	for (size_t i = 0; i < n; i++) {
+		if (places[i].cgroup != apply->target.id)
+			continue;
+		apply->report.replaced = true;
+		r = policy_place_meta(&apply->pins, &places[i], &meta);
+		if (r == 0 && meta.layout > POLICY_LAYOUT)
+			return error_set(
+				apply->error, -EEXIST,
+				"a newer tcpkeep's policy is in force here (layout %u; this "
+				"is %d); apply with that one, or remove it first: tcpkeep "
+				"policy remove",
+				meta.layout, POLICY_LAYOUT);
+		if (r == 0 && meta.layout == POLICY_LAYOUT && meta.build == policy_build_id())
+			apply->place = places[i];
+		else
+			apply->report.upgraded = true;
+	}
+	return 0;
+}
+
+/* The descriptors of what is there; none: something is missing or taken away. */
+static int open_place(struct apply *apply)
+{
+	int r;
+
+	if (!apply->place.name[0])
+		return 0;
+	r = policy_place_open(&apply->pins, &apply->place, &apply->fds);
+	if (r < 0)
+		return r;
+	if (apply->fds.counts >= 0 && apply->fds.control >= 0 && apply->fds.setsockopt >= 0 &&
+	    apply->fds.tag_listeners >= 0 && apply->fds.sock_ops_link >= 0 &&
+	    policy_link_holds(apply->fds.sock_ops_link) > 0)
+		return 0;
+	policy_fds_close(&apply->fds);
+	apply->place.name[0] = '\0';
+	return 0;
+}
+
+static int make_place(struct apply *apply)
+{
+	struct policy_meta meta = {
+		.magic = POLICY_MAGIC,
+		.layout = POLICY_LAYOUT,
+		.build = policy_build_id(),
+		.version = TCPKEEP_VERSION,
+	};
+	int r;
+
+	if (apply->place.name[0])
+		return 0;
+	r = policy_load(apply->target.id, &apply->fds);
+	if (r < 0)
+		return r;
+	/* Attached with nothing in it: inert. Pinned at once, so that it is found after a kill. */
+	r = policy_place_make(&apply->pins, apply->target.id, &apply->fds, &meta, &apply->place);
+	if (r < 0)
+		return r;
+	r = policy_hook_attach(&apply->fds, POLICY_HOOK_SOCK_OPS, apply->target.fd, apply->error);
+	if (r == 0)
+		r = policy_place_pin(&apply->pins, &apply->place, "sock_ops_link",
+				     apply->fds.sock_ops_link);
+	if (r == 0)
+		r = policy_place_finish(&apply->pins, &apply->place);
+	if (r < 0)
+		policy_place_remove(&apply->pins, &apply->place);
+	return r;
+}
+
+/* The hook that only an enforcing rule needs. Once there it stays: connections keep their rule. */
+static int attach_setsockopt(struct apply *apply)
+{
+	struct policy_fds *fds = &apply->fds;
+	int r;
+
+	if (fds->setsockopt_link >= 0 && policy_link_holds(fds->setsockopt_link) > 0)
+		return 0;
+	if (!(apply->set->needs & POLICY_ENFORCES))
+		return 0;
+	if (fds->setsockopt_link >= 0)
+		close(fds->setsockopt_link);
+	fds->setsockopt_link = -1;
+	r = policy_hook_attach(fds, POLICY_HOOK_SETSOCKOPT, apply->target.fd, apply->error);
+	if (r < 0)
+		return r;
+	return policy_place_pin(&apply->pins, &apply->place, "setsockopt_link",
+				fds->setsockopt_link);
+}
+
+/* The caller's blob goes with the half of the set; a set without one has length 0. */
+static int pin_blob(const struct policy_set *set, void *userdata)
+{
+	struct apply *apply = userdata;
+	_cleanup_close_ int fd = -1;
+	char name[16];
+	__u32 zero = 0;
+
+	if (set->blob_len == 0)
+		return 0;
+	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "tcpkeep_blob", sizeof(zero), set->blob_len, 1,
+			    NULL);
+	if (fd < 0 || bpf_map_update_elem(fd, &zero, apply->options->blob, BPF_ANY) < 0)
+		return -errno;
+	snprintf(name, sizeof(name), "blob-%u", set->half);
+	return policy_place_pin(&apply->pins, &apply->place, name, fd);
+}
+
+static int swap(struct apply *apply)
+{
+	bool asks_program = apply->set->needs & POLICY_NEEDS_PROGRAM;
+	int r;
+
+	r = attach_setsockopt(apply);
+	if (r < 0)
+		return r;
+	if (asks_program) {
+		r = policy_tag(&apply->fds, &apply->report.listeners);
+		if (r < 0)
+			return r;
+	}
+	r = policy_swap(&apply->fds, apply->set, pin_blob, apply);
+	if (r < 0)
+		return r;
+	/* In force it is: what cannot be tidied costs a little, and does no harm. */
+	if (asks_program)
+		policy_tag_asked(&apply->fds);
+	else
+		policy_tag_no_more(&apply->fds);
+	return 0;
+}
+
+/* Of another build, or what a failed apply has left: all but the place that is in force now. */
+static int remove_others(struct apply *apply)
+{
+	_cleanup_free_ struct policy_place *places = NULL;
+	size_t n;
+	int r;
+
+	r = policy_pins_list(&apply->pins, &places, &n);
+	for (size_t i = 0; i < n && r >= 0; i++)
+		if (places[i].cgroup == apply->target.id &&
+		    strcmp(places[i].name, apply->place.name) != 0)
+			r = policy_place_remove(&apply->pins, &places[i]);
+	return r < 0 ? r : 0;
+}
+
+static int apply_locked(struct apply *apply)
+{
+	bool made;
+	int r;
+
+	r = choose_place(apply);
+	if (r < 0)
+		return r;
+	r = open_place(apply);
+	if (r < 0)
+		return r;
+	made = !apply->place.name[0];
+	r = make_place(apply);
+	if (r < 0)
+		return r;
+	r = swap(apply);
+	/* Nothing is in it: without it the machine is as it was. */
+	if (r < 0 && made)
+		policy_place_remove(&apply->pins, &apply->place);
+	if (r < 0)
+		return r;
+	return made ? remove_others(apply) : 0;
+}
+
+static unsigned hooks_of(const struct policy_fds *fds)
+{
+	return (fds->sock_ops_link >= 0 ? POLICY_HOOK_SOCK_OPS : 0) |
+	       (fds->setsockopt_link >= 0 ? POLICY_HOOK_SETSOCKOPT : 0);
+}
+
+int policy_kernel_apply(const struct policy *policy, const struct policy_apply_options *options,
+			struct policy_apply_report *ret_report, struct tcpkeep_error *ret_error)
+{
+	_cleanup_(apply_free) struct apply apply = {
+		.options = options,
+		.error = ret_error,
+		.pins = {.fd = -1},
+		.fds = POLICY_FDS_NONE,
+		.target = {.fd = -1},
+	};
+	struct policy_unknown unknown;
+	int r;
+
+	if (options->blob_len > POLICY_BLOB_MAX)
+		return error_set(ret_error, -E2BIG, "the policy's text is longer than %d bytes",
+				 POLICY_BLOB_MAX);
+	r = policy_target_open(options->cgroup, &apply.target, ret_error);
+	if (r < 0)
+		return r;
+	r = policy_image(policy, policy_cgroup_root(), &apply.set, &unknown, ret_error);
+	if (r < 0)
+		return r;
+	apply.set->blob_len = (__u32)options->blob_len;
+	r = policy_pins_open(true, &apply.pins, ret_error);
+	if (r < 0)
+		return r;
+	error_set(ret_error, 0, "%s", "");
+	r = apply_locked(&apply);
+	if (r < 0)
+		return ret_error && *ret_error->message ? r : policy_words(r, ret_error);
+	apply.report.mounted = apply.pins.mounted;
+	apply.report.hooks = hooks_of(&apply.fds);
+	apply.report.netns_unknown = unknown.n;
+	memcpy(apply.report.netns_first, unknown.first, sizeof(unknown.first));
+	snprintf(apply.report.cgroup, sizeof(apply.report.cgroup), "%s", apply.target.path);
+	if (ret_report)
+		*ret_report = apply.report;
+	return 0;
+}
+
+int policy_kernel_remove(const char *cgroup, bool all, struct tcpkeep_error *ret_error)
+{
+	_cleanup_(policy_target_free) struct policy_target target = {.fd = -1};
+	_cleanup_(policy_pins_close) struct policy_pins pins = {.fd = -1};
+	_cleanup_free_ struct policy_place *places = NULL;
+	int r, removed = 0;
+	size_t n;
+
+	r = policy_target_open(all ? NULL : cgroup, &target, ret_error);
+	if (r < 0)
+		return r;
+	r = policy_pins_open(false, &pins, ret_error);
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return r;
+	r = policy_pins_list(&pins, &places, &n);
+	if (r >= 0)
+		r = policy_tidy(&pins, target.cgroups, places, &n);
+	if (r < 0)
+		return policy_words(r, ret_error);
+	for (size_t i = 0; i < n; i++) {
+		if (!all && places[i].cgroup != target.id)
+			continue;
+		r = policy_place_remove(&pins, &places[i]);
+		if (r < 0)
+			return policy_words(r, ret_error);
+		removed += r;
+	}
+	return removed;
+}

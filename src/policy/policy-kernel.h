@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A policy in the kernel. Applied, it is pinned in bpffs and holds without tcpkeep: through exit,
+ * crash and kill -9, until policy_kernel_remove() or reboot. There may be one for the root of
+ * cgroup2 and one for each cgroup beneath; where two cover a socket, the inner one is asked first.
+ *
+ * Atomic: a process that is killed anywhere in apply or remove leaves the old policy or the new one
+ * in force, never a part. What else it leaves behind decides nothing; the next apply, status or
+ * remove clears it away. Two tcpkeeps at once wait for each other.
+ *
+ * What a program is: the one that called connect() or listen(), by the name of its process (comm).
+ * Listeners that were there before are found at apply, by who holds them. The user and the cgroup
+ * are those of the socket, which are fixed at socket(). A namespace's name is looked up at apply.
+ *
+ * -EPERM: the privilege (CAP_BPF, CAP_NET_ADMIN, CAP_SYS_ADMIN); -EOPNOTSUPP: this kernel or this
+ * build of tcpkeep lacks what it takes; -ENOENT: no such cgroup; -EBUSY: a program of somebody else
+ * wants the cgroup for itself; -EEXIST: a newer tcpkeep's policy is there; -EINVAL, -E2BIG: the
+ * policy is one that the kernel side cannot express, with the rule's name. Always with words
+ * (ret_error may be NULL).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "policy.h"
+
+/* What the caller may keep beside the rules, for status: the files, their digests. */
+#define POLICY_BLOB_MAX (1024 * 1024)
+
+enum policy_hook {
+	POLICY_HOOK_SOCK_OPS = 1 << 0,   /* always: connect(), listen(), accepted connections */
+	POLICY_HOOK_SETSOCKOPT = 1 << 1, /* since a policy with an enforcing rule was applied */
+};
+
+struct policy_apply_options {
+	const char *cgroup; /* a path below the mount of cgroup2, or with it; NULL: the root */
+	const void *blob;   /* kept with the rules and swapped with them; may be NULL */
+	size_t blob_len;
+};
+
+struct policy_apply_report {
+	char cgroup[4096]; /* below the mount, "/" for the root */
+	unsigned hooks;    /* enum policy_hook: what is attached now */
+	bool replaced;     /* a policy was in force here before */
+	bool upgraded;     /* ... of an older tcpkeep */
+	bool mounted;      /* bpffs was not mounted, and is now, at /sys/fs/bpf */
+	size_t leftovers;  /* of tcpkeeps that were killed; cleared */
+	size_t listeners; /* open ones that now have their program's name; only when a rule asks for
+			     it */
+	size_t netns_unknown; /* netns= values that no namespace has now */
+	char netns_first[64]; /* one of them */
+};
+
+/* Compiles, attaches, pins and swaps. *ret_report may be NULL. */
+int policy_kernel_apply(const struct policy *policy, const struct policy_apply_options *options,
+			struct policy_apply_report *ret_report, struct tcpkeep_error *ret_error);
+
+/* One rule as it is in force. matched = set + own + failed. */
+struct policy_kernel_rule {
+	const char *name;
+	struct tcpkeep_settings settings;
+	enum policy_mode mode;
+	uint64_t matched; /* connections since it was applied; outgoing ones from their connect() */
+	uint64_t set;     /* given the settings */
+	uint64_t own; /* mode default: the program had keepalive on already, and was left alone */
+	uint64_t failed; /* the kernel refused; the socket is as it was */
+};
+
+/* Somebody else's program on the same cgroup, on a hook that is ours as well. */
+struct policy_kernel_other {
+	const char *name; /* as bpftool shows it; escape before printing */
+	uint32_t id;
+	unsigned hook;  /* one of enum policy_hook */
+	bool inherited; /* attached to a cgroup above */
+};
+
+/* All pointers live until the callback returns. */
+struct policy_kernel_status {
+	const char *cgroup; /* below the mount; NULL: it was removed, and its policy does nothing
+			       any more */
+	uint64_t cgroup_id;
+	unsigned layout; /* of the pins */
+	bool readable;   /* false: a layout of another tcpkeep; only the members above are set */
+	const char *version; /* of the tcpkeep that applied it */
+	time_t applied_at;
+	unsigned hooks; /* enum policy_hook */
+	bool detached;  /* somebody has taken a hook away that it needs: apply again */
+	const struct policy_kernel_rule *rules;
+	size_t n_rules;
+	const struct policy_kernel_other *others;
+	size_t n_others;
+	const void *blob;
+	size_t blob_len;
+};
+
+typedef int (*policy_kernel_status_fn)(const struct policy_kernel_status *status, void *userdata);
+
+/*
+ * Calls fn for each policy in force: of that cgroup, or all when it is NULL. Returns how many, or
+ * fn's first result that is not 0, or -errno. None in force is 0 and not an error; a cgroup that
+ * does not exist is.
+ */
+int policy_kernel_status(const char *cgroup, policy_kernel_status_fn fn, void *userdata,
+			 struct tcpkeep_error *ret_error);
+
+/*
+ * Takes the policy of a cgroup away; all of them when all is true (cgroup is not looked at then).
+ * Connections keep what they have; programs get back their say over what was enforced. Of any
+ * layout. Returns how many policies were in force and are not any more; 0: there was none.
+ */
+int policy_kernel_remove(const char *cgroup, bool all, struct tcpkeep_error *ret_error);
+
+/*
+ * A policy that nothing is pinned of: it holds for the sockets of one cgroup until
+ * policy_kernel_detach() or the end of the process. For `run`.
+ */
+struct policy_kernel;
+int policy_kernel_attach(const struct policy *policy, int cgroup_fd, struct policy_kernel **ret,
+			 struct tcpkeep_error *ret_error);
+
+/* The counters of one rule: rule->name is the policy's own. */
+int policy_kernel_count(const struct policy_kernel *kernel, size_t rule,
+			struct policy_kernel_rule *ret);
+void policy_kernel_detach(struct policy_kernel **kernel);

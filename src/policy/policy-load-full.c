@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/* libbpf's skeleton, for kernels before 5.17. */
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+
+#include "bpf/policy/policy.h"
+#include "policy-load.h"
+#include "policy.skel.h"
+
+/* What libbpf says goes nowhere: commands speak, and they have better words. */
+static int be_silent(enum libbpf_print_level level, const char *format, va_list args)
+{
+	(void)level;
+	(void)format;
+	(void)args;
+	return 0;
+}
+
+static int keep(int fd)
+{
+	return fcntl(fd, F_DUPFD_CLOEXEC, 3);
+}
+
+int policy_load_full(uint32_t hz, uint64_t cgroup, struct policy_fds *ret)
+{
+	struct policy_fds fds = POLICY_FDS_NONE;
+	struct policy_full *skeleton;
+	int r;
+
+	libbpf_set_print(be_silent);
+	skeleton = policy_full__open();
+	if (!skeleton)
+		return -errno;
+	skeleton->rodata->tcpkeep_hz = hz;
+	skeleton->rodata->tcpkeep_cgroup = cgroup;
+	r = policy_full__load(skeleton);
+	if (r == 0) {
+		fds.sets = keep(bpf_map__fd(skeleton->maps.tcpkeep_sets));
+		fds.counts = keep(bpf_map__fd(skeleton->maps.tcpkeep_counts));
+		fds.control = keep(bpf_map__fd(skeleton->maps.tcpkeep_control));
+		fds.sock_ops = keep(bpf_program__fd(skeleton->progs.tcpkeep_sock_ops));
+		fds.setsockopt = keep(bpf_program__fd(skeleton->progs.tcpkeep_setsockopt));
+		fds.tag_listeners = keep(bpf_program__fd(skeleton->progs.tcpkeep_tag_listeners));
+		*ret = fds;
+	}
+	policy_full__destroy(skeleton);
+	return r;
+}
+
+/* FNV-1a over the object. */
+uint64_t policy_build_id(void)
+{
+	uint64_t hash = POLICY_PATH_START;
+	size_t size;
+	const uint8_t *bytes = policy_full__elf_bytes(&size);
+
+	for (size_t i = 0; i < size; i++)
+		hash = policy_path_step(hash, bytes[i]);
+	return hash;
+}

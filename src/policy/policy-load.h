@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Bringing the programs of bpf/policy into the kernel, by the light skeleton or by libbpf (see
+ * sockets/bpf-load.h). They do nothing yet: no policy is in them, and they are attached nowhere.
+ */
+#pragma once
+
+#include <stdint.h>
+
+/* Descriptors of a policy in the kernel, close-on-exec; -1: not there. */
+struct policy_fds {
+	int sets, counts, control;               /* maps */
+	int sock_ops, setsockopt, tag_listeners; /* programs */
+	int sock_ops_link, setsockopt_link;      /* what attaches them */
+};
+
+#define POLICY_FDS_NONE                                                                            \
+	{                                                                                          \
+		-1, -1, -1, -1, -1, -1, -1, -1                                                     \
+	}
+
+void policy_fds_close(struct policy_fds *fds);
+
+/*
+ * cgroup: the id of the one that the walk over open listeners keeps to. 0 or -errno as bpf(2) says
+ * it.
+ */
+int policy_load_light(uint32_t hz, uint64_t cgroup, struct policy_fds *ret);
+int policy_load_full(uint32_t hz, uint64_t cgroup, struct policy_fds *ret);
+
+/* The one, and where the kernel is too old for it the other. */
+int policy_load(uint64_t cgroup, struct policy_fds *ret);
+
+/* Tells two builds of the programs apart. */
+uint64_t policy_build_id(void);

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where policies are pinned in bpffs: tcpkeep/CGROUP-GENERATION/, both as 16 hexadecimal digits.
+ * One that is being made ends in "-new" and decides nothing; of two for one cgroup the younger
+ * counts. These names, the pin "meta" with its first 16 bytes, "sets", and that a policy is gone
+ * when its links are detached hold for every layout: so each tcpkeep can take away what any other
+ * has left.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <tcpkeep.h>
+
+#include "bpf/policy/policy.h"
+#include "policy-load.h"
+
+#define POLICY_LAYOUT 1
+#define POLICY_MAGIC  0x7065656b70637430ULL /* "0tcpkeep" */
+
+struct policy_meta {
+	uint64_t magic;
+	uint32_t layout;
+	uint32_t reserved;
+	uint64_t build; /* policy_build_id() */
+	char version[POLICY_VERSION_TEXT];
+};
+
+/* The folder of all policies, locked: other tcpkeeps wait. */
+struct policy_pins {
+	int fd; /* of the folder; the lock */
+	char path[256];
+	bool mounted; /* bpffs was not there */
+};
+
+/* One of them. */
+struct policy_place {
+	uint64_t cgroup, generation;
+	bool unfinished;
+	char name[64];
+};
+
+/*
+ * -ENOENT: there is no folder, and create is false; others with words. policy_pins_close() takes an
+ * empty folder away.
+ */
+int policy_pins_open(bool create, struct policy_pins *ret, struct tcpkeep_error *ret_error);
+void policy_pins_close(struct policy_pins *pins);
+
+/* All places, by cgroup, the youngest of each first; *ret is the caller's to free(). */
+int policy_pins_list(const struct policy_pins *pins, struct policy_place **ret, size_t *ret_n);
+
+/* A new place, unfinished, with every descriptor in it; policy_place_finish() gives it its name. */
+int policy_place_make(const struct policy_pins *pins, uint64_t cgroup, const struct policy_fds *fds,
+		      const struct policy_meta *meta, struct policy_place *ret);
+int policy_place_finish(const struct policy_pins *pins, struct policy_place *place);
+
+/* What meta says, zeroed beyond what it has. -ENOENT: none; -EINVAL: not ours. */
+int policy_place_meta(const struct policy_pins *pins, const struct policy_place *place,
+		      struct policy_meta *ret);
+
+/* Every descriptor that is there; -1 for the others. */
+int policy_place_open(const struct policy_pins *pins, const struct policy_place *place,
+		      struct policy_fds *ret);
+
+/* Adds one pin, in the place of another of that name. */
+int policy_place_pin(const struct policy_pins *pins, const struct policy_place *place,
+		     const char *name, int fd);
+
+/* The descriptor of one pin; -ENOENT. */
+int policy_place_get(const struct policy_pins *pins, const struct policy_place *place,
+		     const char *name);
+
+/*
+ * Takes a place away, of any layout: first it decides nothing any more, then the programs are
+ * detached, then the pins go. 1: a policy was in force; 0: it was a leftover.
+ */
+int policy_place_remove(const struct policy_pins *pins, const struct policy_place *place);

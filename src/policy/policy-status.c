@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "policy-fill.h"
+#include "policy-hooks.h"
+#include "policy-inside.h"
+#include "policy-kernel.h"
+#include "policy-pins.h"
+#include "policy-words.h"
+
+/* One policy in force, while it is told. */
+struct view {
+	struct policy_kernel_status status;
+	struct policy_fds fds;
+	struct policy_set *set;
+	struct policy_kernel_rule *rules;
+	struct policy_kernel_other *others;
+	void *blob;
+	struct policy_meta meta;
+};
+
+static void view_free(struct view *view)
+{
+	policy_others_free(view->others, view->status.n_others);
+	policy_fds_close(&view->fds);
+	free(view->set);
+	free(view->rules);
+	free(view->blob);
+}
+
+static int read_rules(struct view *view)
+{
+	view->rules = calloc(view->set->n_rules + 1, sizeof(*view->rules));
+	if (!view->rules)
+		return -ENOMEM;
+	for (size_t i = 0; i < view->set->n_rules; i++) {
+		struct policy_count count;
+		int r = policy_count_read(&view->fds, view->set, i, &count);
+
+		if (r < 0)
+			return r;
+		policy_rule_view(view->set, i, &count, &view->rules[i]);
+	}
+	view->status.rules = view->rules;
+	view->status.n_rules = view->set->n_rules;
+	return 0;
+}
+
+static int read_blob(const struct policy_pins *pins, const struct policy_place *place,
+		     struct view *view)
+{
+	_cleanup_close_ int fd = -1;
+	char name[16];
+	__u32 zero = 0;
+
+	if (view->set->blob_len == 0)
+		return 0;
+	snprintf(name, sizeof(name), "blob-%u", view->set->half);
+	fd = policy_place_get(pins, place, name);
+	if (fd < 0)
+		return fd;
+	view->blob = malloc(view->set->blob_len);
+	if (!view->blob)
+		return -ENOMEM;
+	if (bpf_map_lookup_elem(fd, &zero, view->blob) < 0)
+		return -errno;
+	view->status.blob = view->blob;
+	view->status.blob_len = view->set->blob_len;
+	return 0;
+}
+
+/* What is attached, and whether that is all that the rules need. */
+static void read_hooks(struct view *view)
+{
+	const struct policy_fds *fds = &view->fds;
+	unsigned needed = POLICY_HOOK_SOCK_OPS;
+
+	if (view->set->needs & POLICY_ENFORCES)
+		needed |= POLICY_HOOK_SETSOCKOPT;
+	if (fds->sock_ops_link >= 0 && policy_link_holds(fds->sock_ops_link) > 0)
+		view->status.hooks |= POLICY_HOOK_SOCK_OPS;
+	if (fds->setsockopt_link >= 0 && policy_link_holds(fds->setsockopt_link) > 0)
+		view->status.hooks |= POLICY_HOOK_SETSOCKOPT;
+	view->status.detached = needed & ~view->status.hooks;
+}
+
+static int read_others(struct view *view, struct cgroups *cgroups)
+{
+	_cleanup_close_ int fd = -1;
+	uint64_t id;
+
+	if (!view->status.cgroup)
+		return 0;
+	fd = cgroups_open(cgroups, view->status.cgroup, &id);
+	if (fd < 0)
+		return 0;
+	return policy_others(fd, POLICY_HOOK_SOCK_OPS | POLICY_HOOK_SETSOCKOPT, &view->fds,
+			     &view->others, &view->status.n_others);
+}
+
+static int tell(const struct policy_pins *pins, const struct policy_place *place,
+		struct cgroups *cgroups, policy_kernel_status_fn fn, void *userdata)
+{
+	_cleanup_(view_free) struct view view = {.fds = POLICY_FDS_NONE};
+	struct policy_kernel_status *status = &view.status;
+	int r;
+
+	status->cgroup_id = place->cgroup;
+	status->cgroup = cgroups_path(cgroups, place->cgroup);
+	r = policy_place_meta(pins, place, &view.meta);
+	if (r == 0)
+		status->layout = view.meta.layout;
+	if (r < 0 || view.meta.layout != POLICY_LAYOUT)
+		return fn(status, userdata);
+	r = policy_place_open(pins, place, &view.fds);
+	if (r < 0)
+		return r;
+	r = policy_in_force(&view.fds, &view.set);
+	if (r <= 0)
+		return r;
+	r = read_rules(&view);
+	if (r >= 0)
+		r = read_blob(pins, place, &view);
+	if (r >= 0)
+		r = read_others(&view, cgroups);
+	if (r < 0)
+		return r;
+	read_hooks(&view);
+	status->others = view.others;
+	status->readable = true;
+	status->version = view.meta.version;
+	status->applied_at = (time_t)view.set->applied_at;
+	return fn(status, userdata);
+}
+
+int policy_kernel_status(const char *cgroup, policy_kernel_status_fn fn, void *userdata,
+			 struct tcpkeep_error *ret_error)
+{
+	_cleanup_(policy_target_free) struct policy_target target = {.fd = -1};
+	_cleanup_(policy_pins_close) struct policy_pins pins = {.fd = -1};
+	_cleanup_free_ struct policy_place *places = NULL;
+	size_t n;
+	int r, told = 0;
+
+	r = policy_target_open(cgroup, &target, ret_error);
+	if (r < 0)
+		return r;
+	r = policy_pins_open(false, &pins, ret_error);
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return r;
+	r = policy_pins_list(&pins, &places, &n);
+	if (r >= 0)
+		r = policy_tidy(&pins, target.cgroups, places, &n);
+	if (r < 0)
+		return policy_words(r, ret_error);
+	for (size_t i = 0; i < n; i++) {
+		if (cgroup && places[i].cgroup != target.id)
+			continue;
+		r = tell(&pins, &places[i], target.cgroups, fn, userdata);
+		if (r < 0)
+			policy_words(r, ret_error);
+		if (r != 0)
+			return r;
+		told++;
+	}
+	return told;
+}

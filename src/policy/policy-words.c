@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+#include "policy-words.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "keepalive/error.h"
+#include "sockets/cgroups.h"
+
+/* include/linux/errno.h: the kernel's own, that reaches programs by mistake. */
+#define KERNEL_ENOTSUPP 524
+
+int policy_words(int r, struct tcpkeep_error *ret_error)
+{
+	switch (r) {
+	case -EPERM:
+	case -EACCES:
+		return error_set(
+			ret_error, -EPERM,
+			"not permitted; it takes root (CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON "
+			"and CAP_SYS_ADMIN): 'tcpkeep run' needs no privilege, and 'tcpkeep "
+			"sysctl' sets what programs with keepalive on begin with");
+	case -EINVAL:
+	case -ENOSYS:
+	case -EOPNOTSUPP:
+	case -KERNEL_ENOTSUPP:
+	case -ESRCH:
+		return error_set(
+			ret_error, -EOPNOTSUPP,
+			"this kernel lacks what it takes (Linux 5.15 with cgroup2, "
+			"CONFIG_CGROUP_BPF and CONFIG_DEBUG_INFO_BTF): %s; 'tcpkeep run' and "
+			"'tcpkeep sysctl' work without",
+			strerror(-r));
+	}
+	return error_set(ret_error, r, "%s", strerror(-r));
+}
+
+void policy_rule_view(const struct policy_set *set, size_t rule, const struct policy_count *count,
+		      struct policy_kernel_rule *ret)
+{
+	const struct policy_action *action = &set->action[rule];
+
+	*ret = (struct policy_kernel_rule){
+		.name = set->name[rule],
+		.settings =
+			{
+				.fields = action->fields,
+				.on = action->on,
+				.time_s = action->time_s,
+				.intvl_s = action->intvl_s,
+				.probes = action->probes,
+				.user_timeout_ms = (int)action->user_timeout_ms,
+			},
+		.mode = (enum policy_mode)action->mode,
+		.matched = count->matched,
+		.set = count->set,
+		.own = count->own,
+		.failed = count->failed,
+	};
+}
+
+uint64_t policy_cgroup_root(void)
+{
+	_cleanup_(cgroups_free) struct cgroups *cgroups = NULL;
+	_cleanup_close_ int fd = -1;
+	uint64_t id = 0;
+
+	if (cgroups_new(&cgroups) < 0)
+		return 0;
+	fd = cgroups_open(cgroups, "/", &id);
+	return fd < 0 ? 0 : id;
+}

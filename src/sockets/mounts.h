@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: MIT */
+/* Where file systems of the kernel's are mounted. */
+#pragma once
+
+/*
+ * A mount of this type ("cgroup2", "bpf") that is in reach, as a path that the caller frees.
+ * -ENOENT: there is none; -ENOMEM.
+ */
+int mounts_find(const char *type, char **ret);

@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: MIT
+# tcpkeep policy: what check says, line for line; apply, status and remove in a cgroup of the test's own.
+
+load common
+
+setup() {
+	cd "$BATS_TEST_TMPDIR"
+	# A umask of others must not add warnings.
+	umask 022
+}
+
+teardown() {
+	[ -z "${GROUP-}" ] || {
+		"$TCPKEEP" policy remove --cgroup "$GROUP" >/dev/null 2>&1 || true
+		rmdir "$GROUP"
+	}
+}
+
+# A cgroup beneath the mount of cgroup2, or skip: never the root, which is everybody's.
+own_cgroup() {
+	local mount
+	[ "$(id -u)" = 0 ] || skip "not root"
+	mount=$(awk '$(NF - 2) == "cgroup2" { print $5; exit }' /proc/self/mountinfo)
+	[ -n "$mount" ] || skip "no cgroup2"
+	GROUP=$mount/tcpkeep-bats-$BASHPID-$BATS_TEST_NUMBER
+	mkdir "$GROUP" || skip "cgroup2 is not writable"
+	printf 'rule "probe" { on }\n' >probe.conf
+	run "$TCPKEEP" policy apply probe.conf --cgroup "$GROUP"
+	[ "$status" -ne 4 ] || skip "${lines[0]}"
+	"$TCPKEEP" policy remove --cgroup "$GROUP"
+}
+
+# ------------------------------------------------------------------------------------ check
+
+@test "check tells every error with its line, what is accepted and the nearest key" {
+	cat >policy.conf <<'END'
+rule "postgres clients" {
+	program = "psql"
+	pere = ":5432"
+	time = 60x
+	pid = 5
+	probes = 0
+}
+
+rule "postgres clients" {
+	peer = { ":5432", "10.0.0.1/8" }
+	intvl 10
+	mode = "enforced"
+}
+rule "no end" {
+	profile = "wan"
+profile "wna" { on }
+END
+	run --separate-stderr "$TCPKEEP" policy check policy.conf
+	[ "$status" -eq 1 ]
+	[ -z "$stderr" ]
+	diff - <(echo "$output") <<'END'
+policy.conf:3: pere: is not a key of a rule; did you mean 'peer'?
+policy.conf:4: time: '60x' has a unit other than d, h, m or s; accepted: 1 to 32767 seconds
+policy.conf:5: pid: a process number is gone with the next restart; rules go by program, user, unit or cgroup
+policy.conf:6: probes: 0 is out of range; accepted: 1 to 127
+policy.conf:9: rule "postgres clients": there is one of this name in policy.conf:1; each rule needs its own
+policy.conf:10: peer: '10.0.0.1/8' has bits set beyond its length; write 10.0.0.0/8, or leave out the length for one address
+policy.conf:11: intvl: lacks its '='; write intvl = 10
+policy.conf:12: mode: 'enforced' is no mode; did you mean 'enforce'?
+policy.conf:14: rule "no end": lacks its '}'
+policy.conf:15: profile: there is none named 'wan'; did you mean 'wna'?
+policy.conf: 10 errors, 0 warnings
+END
+}
+
+@test "check of a clean file, of one with warnings, and over includes" {
+	mkdir policy.d
+	echo 'rule "a" { peer = "10.0.0.0/8" time = 60 }' >policy.d/a.conf
+	echo 'rule "b" { peer = "11.0.0.0/8" time = 60 }' >policy.d/b.conf
+	echo 'include "policy.d/*.conf"' >policy.conf
+	run "$TCPKEEP" policy check policy.conf
+	[ "$status" -eq 0 ]
+	[ "$output" = "policy.conf: 2 rules in 3 files, no error, 0 warnings" ]
+	echo 'rule "c" { peer = "10.1.2.3:5432" time = 60 probes = 1 }' >>policy.d/b.conf
+	run "$TCPKEEP" policy check policy.conf
+	[ "$status" -eq 0 ]
+	diff - <(echo "$output") <<'END'
+policy.d/b.conf:2: warning: rule "c": never matches: rule "a" (policy.d/a.conf:1) takes all that it would; put it above that
+policy.d/b.conf:2: warning: rule "c": probes=1: a single lost packet kills a healthy connection; use 3 or more
+policy.conf: 3 rules in 3 files, no error, 2 warnings
+END
+}
+
+@test "a file that everybody may write is warned of, one that is no file refused" {
+	echo 'rule "a" { on }' >policy.conf
+	chmod 666 policy.conf
+	run "$TCPKEEP" policy check policy.conf
+	[ "$status" -eq 0 ]
+	[[ ${lines[0]} == "policy.conf: warning: the file is writable by everybody: "* ]]
+	for file in /dev/zero /proc/self . missing; do
+		run --separate-stderr "$TCPKEEP" policy check "$file"
+		[ "$status" -eq 1 ]
+		[ -z "$output" ]
+		[[ $stderr == "tcpkeep: policy check: $file "* ]]
+	done
+}
+
+@test "what the kernel side has no room for is an error of check" {
+	for i in $(seq 1 100); do echo "rule \"r$i\" { program = { a$i, b$i, c$i, d$i, e$i, f$i } time = 60 }"; done >policy.conf
+	run "$TCPKEEP" policy check policy.conf
+	[ "$status" -eq 1 ]
+	[[ ${lines[0]} == "policy.conf: rule 'r"*"': the policy names more than "*" programs and units; use globs, "* ]]
+	[ "${lines[1]}" = "policy.conf: 1 error, 0 warnings" ]
+}
+
+@test "a hostile file is shown escaped" {
+	printf 'rule "a\033[31m" { \001 = 3 on }\n\xff\n' >policy.conf
+	run "$TCPKEEP" policy check policy.conf
+	[ "$status" -eq 1 ]
+	[ -z "$(tr -d '\n\040-\176' <<<"$output")" ]
+}
+
+@test "check --json is one object with all remarks" {
+	printf 'rule "a" { peer = ":1" on }\nrule "b" { peer = ":1" on }\n' >policy.conf
+	run --separate-stderr "$TCPKEEP" policy check policy.conf --json
+	[ "$status" -eq 0 ]
+	[ "$(jq -c '[.schema, .good, .errors, .warnings, .remarks[0].line, .remarks[0].level, .rules[1].name]' <<<"$output")" = \
+		'["tcpkeep.policy-check/1",true,0,1,2,"warning","b"]' ]
+	echo 'tmie = 3' >>policy.conf
+	run --separate-stderr "$TCPKEEP" policy check policy.conf --json
+	[ "$status" -eq 1 ]
+	[ "$(jq -c '[.good, .errors, .remarks[-1].line, .rules]' <<<"$output")" = '[false,1,3,[]]' ]
+}
+
+@test "the example that is installed is without a fault" {
+	# The source tree may belong to anybody, which is warned of.
+	cp "$SOURCE/data/policy.conf" example.conf
+	run "$TCPKEEP" policy check example.conf
+	[ "$status" -eq 0 ]
+	[ "$output" = "example.conf: 4 rules, no error, 0 warnings" ]
+}
+
+@test "the examples of the manual page are without a fault" {
+	# What stands between ``` and begins with rule, profile or include.
+	awk '/^```/ { inside = !inside; next } inside' "$SOURCE/man/tcpkeep-policy.conf.5.scd" >all
+	grep -q '^rule ' all
+	run "$TCPKEEP" policy check all
+	[ "$status" -eq 0 ]
+	[[ $output == *"no error"* ]]
+}
+
+@test "verbs, options and operands that do not go together are refused" {
+	run "$TCPKEEP" policy
+	[ "$status" -eq 2 ]
+	[ "$output" = "tcpkeep: policy: say what to do: check, apply, status or remove" ]
+	run "$TCPKEEP" policy aply
+	[ "$status" -eq 2 ]
+	[ "$output" = "tcpkeep: policy: 'aply' is not known; did you mean 'apply'?" ]
+	for words in "check --cgroup /" "check a b" "remove file" "status --dry-run" "apply --all" "remove --all --cgroup /x"; do
+		run "$TCPKEEP" policy $words
+		[ "$status" -eq 2 ]
+		[[ $output == "tcpkeep: policy ${words%% *}: "* ]]
+	done
+}
+
+# ------------------------------------------------------------------------------- the kernel
+
+@test "a file with errors is not applied" {
+	echo 'rule "a" { tmie = 3 }' >policy.conf
+	run --separate-stderr "$TCPKEEP" policy apply policy.conf --cgroup /no-such-cgroup-here
+	[ "$status" -eq 1 ]
+	[ -z "$output" ]
+	[ "${stderr_lines[0]}" = "policy.conf:1: tmie: is not a key of a rule; did you mean 'time'?" ]
+	[[ $stderr == *"tcpkeep: policy apply: policy.conf has errors; nothing was changed" ]]
+}
+
+@test "without the privilege: status 4, and what works without" {
+	own_cgroup
+	echo 'rule "a" { on }' >policy.conf
+	run --separate-stderr setpriv --bounding-set=-all --inh-caps=-all -- \
+		"$TCPKEEP" policy apply policy.conf --cgroup "$GROUP"
+	[ "$status" -eq 4 ]
+	[[ $stderr == "tcpkeep: policy apply: "* ]]
+	[[ $stderr == *"'tcpkeep run'"*"'tcpkeep sysctl'"* ]]
+}
+
+@test "apply, status, apply again, remove" {
+	own_cgroup
+	printf 'rule "a" { peer = ":7001" time = 61 }\nrule "b" { peer = ":7002" mode = leave }\n' >policy.conf
+	run --separate-stderr "$TCPKEEP" policy apply policy.conf --cgroup "$GROUP" --dry-run
+	[ "$status" -eq 0 ]
+	[ "${lines[0]}" = "2 rules would be in force for new connections of cgroup $GROUP" ]
+	[ "${lines[1]}" = '  + rule "a"  new' ]
+	run "$TCPKEEP" policy status --cgroup "$GROUP"
+	[ "$status" -eq 1 ]
+	[ "$output" = "No policy is in force for this cgroup." ]
+
+	run --separate-stderr "$TCPKEEP" policy apply policy.conf --cgroup "$GROUP"
+	[ "$status" -eq 0 ]
+	[[ ${lines[0]} == "2 rules are in force for new connections of cgroup /"*"${GROUP##*/}" ]]
+	run "$TCPKEEP" policy status --cgroup "$GROUP"
+	[ "$status" -eq 0 ]
+	[[ $output == *"$BATS_TEST_TMPDIR/policy.conf says the same."* ]]
+	[[ $output =~ a\ +default\ +on\ time=61\ +0\ +0\ +0\ +0 ]]
+	[[ $output =~ b\ +leave\ +-\ +0\ +0\ +0\ +0 ]]
+
+	printf 'rule "b" { peer = ":7002" mode = leave }\nrule "c" { on }\n' >policy.conf
+	run "$TCPKEEP" policy status --cgroup "$GROUP"
+	[ "$status" -eq 0 ]
+	[[ $output == *"policy.conf DIFFERS; with 'tcpkeep policy apply' it would be:"$'\n''  + rule "c"  new'$'\n''  - rule "a"  gone'* ]]
+	run "$TCPKEEP" policy status --cgroup "$GROUP" --json
+	[ "$(jq -c '[.compared, .changes.added, .changes.removed, [.rules[].name]]' <<<"$output")" = \
+		'["differs",["c"],["a"],["a","b"]]' ]
+	echo 'rule' >broken.conf
+	run "$TCPKEEP" policy status broken.conf --cgroup "$GROUP"
+	[[ $output == *"broken.conf HAS ERRORS now"* ]]
+
+	run --separate-stderr "$TCPKEEP" policy apply policy.conf --cgroup "$GROUP" --json
+	[ "$status" -eq 0 ]
+	[ "$(jq -c '[.applied, .replaced, .rules, .changes.added, .hooks]' <<<"$output")" = \
+		'[true,true,2,["c"],["sock_ops"]]' ]
+	run "$TCPKEEP" policy remove --cgroup "$GROUP"
+	[ "$status" -eq 0 ]
+	[ "$output" = "1 policy is removed. Open connections keep what they have." ]
+	run "$TCPKEEP" policy remove --cgroup "$GROUP"
+	[ "$status" -eq 0 ]
+	[ "$output" = "No policy was in force for this cgroup." ]
+}
+
+@test "a long policy is compared rule by rule" {
+	own_cgroup
+	for i in $(seq 1 250); do echo "rule \"a rule with a long name, number $i\" { peer = \"10.0.0.0/8:$i\" time = 60 intvl = 10 }"; done >policy.conf
+	"$TCPKEEP" policy apply policy.conf --cgroup "$GROUP"
+	run "$TCPKEEP" policy status --cgroup "$GROUP"
+	[ "$status" -eq 0 ]
+	[[ $output == *"policy.conf says the same."* ]]
+	[[ $output == *"number 250 "* ]]
+	sed -i '1s/60/61/' policy.conf
+	run "$TCPKEEP" policy status --cgroup "$GROUP"
+	[[ $output == *"policy.conf DIFFERS"*$'\n''  ~ rule "a rule with a long name, number 1"  changed'$'\n'"Attached"* ]]
+	run "$TCPKEEP" policy apply policy.conf --cgroup "$GROUP"
+	[ "$status" -eq 0 ]
+	[[ ${lines[0]} == *", in place of those before" ]]
+	[ "${lines[1]}" = '  ~ rule "a rule with a long name, number 1"  changed' ]
+}
+
+# In the cgroup and a network of its own: both ends of a connection to a port, as ss sees them.
+connection() {
+	bash -c 'echo $$ >"$1/cgroup.procs"; shift; exec unshare --net -- bash -c "ip link set lo up; exec \"\$@\"" _ "$@"' _ "$GROUP" \
+		python3 -c '
+import socket, subprocess, sys
+server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+client = socket.create_connection(server.getsockname())
+accepted = server.accept()[0]
+if len(sys.argv) > 2:
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, int(sys.argv[2]))
+for s in client, accepted:
+    print(s.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), *[s.getsockopt(socket.IPPROTO_TCP, o) for o in
+          (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)])
+print(subprocess.run(["ss", "-Htno", "state", "established"], capture_output=True, text=True).stdout.count("keepalive"))
+' "$@"
+}
+
+@test "connections get what the rules say, and status counts them" {
+	own_cgroup
+	cat >policy.conf <<'END'
+rule "leave" { peer = ":7001" mode = "leave" }
+rule "in" { direction = "in" local = ":7002" time = 62 intvl = 22 probes = 5 }
+rule "out" { direction = "out" peer = { ":7002", ":7003" } time = 61 intvl = 21 probes = 4 }
+END
+	"$TCPKEEP" policy apply policy.conf --cgroup "$GROUP"
+	run connection 7001
+	[ "${lines[0]}" = "0 7200 75 9" ]
+	run connection 7002
+	[ "${lines[0]}" = "1 61 21 4" ]
+	[ "${lines[1]}" = "1 62 22 5" ]
+	[ "${lines[2]}" = 2 ]
+	run connection 7003
+	[ "${lines[0]}" = "1 61 21 4" ]
+	[ "${lines[1]}" = "0 7200 75 9" ]
+	run "$TCPKEEP" policy status --cgroup "$GROUP" --json
+	[ "$(jq -c '[.rules[] | [.name, .set, .failed]]' <<<"$output")" = '[["leave",0,0],["in",1,0],["out",2,0]]' ]
+	[ "$(jq -c '[.rules[].matched]' <<<"$output")" = '[1,1,2]' ]
+}
+
+@test "mode enforce holds against the program, mode default does not" {
+	own_cgroup
+	echo 'rule "a" { peer = ":7001" time = 61 intvl = 21 probes = 4 mode = "enforce" }' >policy.conf
+	echo 'rule "b" { peer = ":7002" time = 61 intvl = 21 probes = 4 }' >>policy.conf
+	"$TCPKEEP" policy apply policy.conf --cgroup "$GROUP"
+	run connection 7001 500
+	[ "${lines[0]}" = "1 61 21 4" ]
+	run connection 7002 500
+	[ "${lines[0]}" = "1 500 21 4" ]
+	run "$TCPKEEP" policy status --cgroup "$GROUP"
+	[[ $output == *"Attached to sock_ops and setsockopt."* ]]
+}
