@@ -27,15 +27,17 @@ void policy_fds_close(struct policy_fds *fds)
 	errno = saved;
 }
 
-int policy_load(uint64_t cgroup, struct policy_fds *ret)
+int policy_load(uint64_t cgroup, const struct policy_action *only, struct policy_fds *ret)
 {
+	struct policy_constants constants = {.cgroup = cgroup, .only = only};
 	struct tcpkeep_kernel kernel;
 	int r;
 
 	tcpkeep_kernel_read(TCPKEEP_NETNS_OWN, &kernel);
-	r = policy_load_light(kernel.hz, cgroup, ret);
+	constants.hz = kernel.hz;
+	r = policy_load_light(&constants, ret);
 	/* No privilege is none for libbpf either. */
 	if (r == 0 || r == -EPERM || r == -ENOMEM)
 		return r;
-	return policy_load_full(kernel.hz, cgroup, ret);
+	return policy_load_full(&constants, ret);
 }

@@ -7,3 +7,6 @@
  * -ENOENT: there is none; -ENOMEM.
  */
 int mounts_find(const char *type, char **ret);
+
+/* The same; *ret_root is the directory of the file system that is seen there, most often "/". */
+int mounts_find_root(const char *type, char **ret, char **ret_root);

@@ -714,10 +714,14 @@ static __always_inline __u32 give(struct bpf_sock_ops *ctx, struct bpf_sock *sk,
 
 	if (action->mode == POLICY_ACTION_LEAVE)
 		return OUTCOME_LEFT;
-	if (!enforce && is_on(tp))
+	if (!enforce && is_on(tp) && !tcpkeep_one_rule)
 		return OUTCOME_OWN;
 	before = (struct before){tp->keepalive_time, tp->keepalive_intvl, tp->keepalive_probes};
 	fields = fields_to_write(action, tp);
+	if (!enforce && is_on(tp))
+		fields &= ~POLICY_FIELD_ON;
+	if (!fields)
+		return OUTCOME_OWN;
 	if (connecting)
 		later = fields & POLICY_FIELD_USER_TIMEOUT;
 	if (write_fields(ctx, action, fields & ~later) != 0) {
@@ -756,11 +760,12 @@ static __always_inline bool is_ours_twice(struct tcp_sock *tp, bool connecting)
 /* One rule for all: nothing to look up. */
 static __always_inline void on_any(struct bpf_sock_ops *ctx, struct bpf_sock *sk, bool connecting)
 {
+	struct policy_action action = tcpkeep_action; /* as it was loaded, not as it is compiled */
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 
 	if (!tp || is_ours_twice(tp, connecting))
 		return;
-	count(0, give(ctx, sk, tp, (const struct policy_action *)&tcpkeep_action, connecting));
+	count(0, give(ctx, sk, tp, &action, connecting));
 }
 
 static __always_inline void on_connection(struct bpf_sock_ops *ctx, struct bpf_sock *sk,
