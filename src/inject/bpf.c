@@ -93,7 +93,9 @@ int bpf_count(const struct bpf_run *run, struct report *report)
 	if (r < 0)
 		return r;
 	report->seen += counted.matched;
-	report->connected += counted.set;
+	report->connected += counted.set - counted.accepted;
+	report->accepted += counted.accepted;
+	report->withheld += counted.withheld;
 	report->left_alone += counted.own;
 	report->refused += counted.failed;
 	return 0;

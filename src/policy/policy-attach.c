@@ -63,7 +63,8 @@ static int attach_all(struct policy_kernel *kernel, struct tcpkeep_error *ret_er
 {
 	int r = 0;
 
-	if (kernel->set->needs & POLICY_ENFORCES)
+	/* A single rule also sees that the program turns keepalive off. */
+	if (kernel->set->needs & POLICY_ENFORCES || kernel->fds.sets < 0)
 		r = attach(kernel, POLICY_HOOK_SETSOCKOPT, ret_error);
 	return r < 0 ? r : attach(kernel, POLICY_HOOK_SOCK_OPS, ret_error);
 }
@@ -79,7 +80,10 @@ static int load(struct policy_kernel *kernel, const struct policy *policy,
 	r = policy_image(policy, policy_cgroup_root(), &kernel->set, NULL, ret_error);
 	if (r < 0)
 		return r;
-	r = policy_load(st.st_ino, is_single(policy) ? kernel->set->action : NULL, &kernel->fds);
+	if (is_single(policy))
+		r = policy_load_single(kernel->set->action, &kernel->fds);
+	else
+		r = policy_load(st.st_ino, &kernel->fds);
 	if (r == 0 && !is_single(policy))
 		r = fill(kernel);
 	return r < 0 ? policy_words(r, ret_error) : 0;
@@ -116,15 +120,20 @@ int policy_kernel_attach(const struct policy *policy, int cgroup_fd, struct poli
 int policy_kernel_count(const struct policy_kernel *kernel, size_t rule,
 			struct policy_kernel_rule *ret)
 {
-	struct policy_count count;
+	struct policy_single_count single = {0};
 	int r;
 
 	if (rule >= kernel->set->n_rules)
 		return -EINVAL;
-	r = policy_count_read(&kernel->fds, kernel->set, rule, &count);
+	if (kernel->fds.sets < 0)
+		r = policy_count_single(&kernel->fds, &single);
+	else
+		r = policy_count_read(&kernel->fds, kernel->set, rule, &single.of);
 	if (r < 0)
 		return r;
-	policy_rule_view(kernel->set, rule, &count, ret);
+	policy_rule_view(kernel->set, rule, &single.of, ret);
+	ret->accepted = single.accepted;
+	ret->withheld = single.withheld;
 	return 0;
 }
 

@@ -24,7 +24,7 @@ static int keep(int fd)
 	return fcntl(fd, F_DUPFD_CLOEXEC, 3);
 }
 
-int policy_load_light(const struct policy_constants *constants, struct policy_fds *ret)
+int policy_load_light(uint32_t hz, uint64_t cgroup, struct policy_fds *ret)
 {
 	struct policy_light *skeleton = policy_light__open();
 	struct policy_fds fds = POLICY_FDS_NONE;
@@ -32,11 +32,8 @@ int policy_load_light(const struct policy_constants *constants, struct policy_fd
 
 	if (!skeleton)
 		return -ENOMEM;
-	skeleton->rodata->tcpkeep_hz = constants->hz;
-	skeleton->rodata->tcpkeep_cgroup = constants->cgroup;
-	skeleton->rodata->tcpkeep_one_rule = constants->only != NULL;
-	if (constants->only)
-		skeleton->rodata->tcpkeep_action = *constants->only;
+	skeleton->rodata->tcpkeep_hz = hz;
+	skeleton->rodata->tcpkeep_cgroup = cgroup;
 	r = policy_light__load(skeleton);
 	if (r == 0) {
 		fds.sets = keep(skeleton->maps.tcpkeep_sets.map_fd);

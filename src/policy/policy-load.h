@@ -23,19 +23,23 @@ struct policy_fds {
 
 void policy_fds_close(struct policy_fds *fds);
 
-/* What is constant in a load. */
-struct policy_constants {
-	uint32_t hz;
-	uint64_t cgroup;                  /* its id: the walk over open listeners keeps to it */
-	const struct policy_action *only; /* what every connection gets; NULL: as the rules say */
-};
-
-/* 0 or -errno as bpf(2) says it. */
-int policy_load_light(const struct policy_constants *constants, struct policy_fds *ret);
-int policy_load_full(const struct policy_constants *constants, struct policy_fds *ret);
+/*
+ * cgroup: the id of the one that the walk over open listeners keeps to. 0 or -errno as bpf(2) says
+ * it.
+ */
+int policy_load_light(uint32_t hz, uint64_t cgroup, struct policy_fds *ret);
+int policy_load_full(uint32_t hz, uint64_t cgroup, struct policy_fds *ret);
 
 /* The one, and where the kernel is too old for it the other. */
-int policy_load(uint64_t cgroup, const struct policy_action *only, struct policy_fds *ret);
+int policy_load(uint64_t cgroup, struct policy_fds *ret);
+
+/* The same for bpf/single: every connection gets this. counts has one element; sets, control and
+ * tag_listeners are not there. */
+int policy_load_single_light(uint32_t hz, const struct policy_action *action,
+			     struct policy_fds *ret);
+int policy_load_single_full(uint32_t hz, const struct policy_action *action,
+			    struct policy_fds *ret);
+int policy_load_single(const struct policy_action *action, struct policy_fds *ret);
 
 /* Tells two builds of the programs apart. */
 uint64_t policy_build_id(void);

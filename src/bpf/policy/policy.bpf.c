@@ -4,154 +4,11 @@
  * program that makes it is known; an accepted one when it is established. Both only once, in the
  * kernel, with the socket locked; nothing is called for a packet.
  */
-#include <linux/bpf.h>
-#include <linux/types.h>
-#include <stdbool.h>
-
-#include <bpf/bpf_core_read.h>
-#include <bpf/bpf_endian.h>
-#include <bpf/bpf_helpers.h>
-#include <bpf/bpf_tracing.h>
-
 #include "bpf/policy/policy.h"
-
-#define CORE __attribute__((preserve_access_index))
-
-#define AF_INET  2
-#define AF_INET6 10
-
-/* include/uapi: sys/socket.h, netinet/tcp.h */
-#define SOL_SOCKET       1
-#define SOL_TCP          6
-#define SO_KEEPALIVE     9
-#define TCP_KEEPIDLE     4
-#define TCP_KEEPINTVL    5
-#define TCP_KEEPCNT      6
-#define TCP_USER_TIMEOUT 18
-
-/* include/net/tcp_states.h, include/net/sock.h */
-#define TCP_LISTEN    10
-#define SOCK_KEEPOPEN 3
-
-/* include/linux/sched.h */
-#define PF_KTHREAD 0x00200000
-
-struct in6_addr {
-	union {
-		__be32 u6_addr32[4];
-	} in6_u;
-} CORE;
-
-struct ns_common {
-	unsigned int inum;
-} CORE;
-
-struct net {
-	struct ns_common ns;
-} CORE;
-
-typedef struct {
-	struct net *net;
-} CORE possible_net_t;
-
-struct sock_common {
-	__be32 skc_daddr, skc_rcv_saddr;
-	__be16 skc_dport;
-	__u16 skc_num;
-	unsigned short skc_family;
-	unsigned char skc_state;
-	unsigned long skc_flags;
-	possible_net_t skc_net;
-	struct in6_addr skc_v6_daddr, skc_v6_rcv_saddr;
-} CORE;
-
-struct kernfs_node {
-	const char *name;
-	__u64 id;
-	struct kernfs_node *parent;
-} CORE;
-
-/* 6.15: 633488947ef6 */
-struct kernfs_node___rcu {
-	struct kernfs_node *__parent;
-} CORE;
-
-struct cgroup {
-	struct kernfs_node *kn;
-} CORE;
-
-struct sock_cgroup_data {
-	struct cgroup *cgroup; /* 5.15 */
-} CORE;
-
-typedef struct {
-	unsigned int val;
-} kuid_t;
-
-struct sock;
-
-struct socket {
-	struct sock *sk;
-} CORE;
-
-struct sock {
-	struct sock_common __sk_common;
-	struct socket *sk_socket;
-	struct sock_cgroup_data sk_cgrp_data;
-	kuid_t sk_uid;
-} CORE;
-
-struct inet_connection_sock {
-	__u32 icsk_user_timeout;
-} CORE;
-
-struct tcp_sock {
-	struct inet_connection_sock inet_conn;
-	unsigned int keepalive_time, keepalive_intvl;
-	__u8 keepalive_probes;
-	bool is_mptcp;
-} CORE;
-
-struct mptcp_sock {
-	struct sock *first;
-} CORE;
-
-struct task_struct {
-	struct task_struct *group_leader;
-	unsigned int flags;
-	int tgid;
-	char comm[16];
-} CORE;
-
-struct file;
-struct seq_file;
-
-struct bpf_iter_meta {
-	struct seq_file *seq;
-} CORE;
-
-struct bpf_iter__task_file {
-	struct bpf_iter_meta *meta;
-	struct task_struct *task;
-	struct file *file;
-} CORE;
-
-/* The running kernel's, to ask whether it has a helper. */
-enum bpf_func_id___running {
-	BPF_FUNC_skc_to_mptcp_sock___running = 196,
-};
-
-const volatile __u32 tcpkeep_hz = 250;
+#include "bpf/policy/give.bpf.h"
 
 /* The cgroup that the walk over open listeners keeps to. */
 const volatile __u64 tcpkeep_cgroup = 0;
-
-/* One rule for all, as `run` has it: no set, and little for the verifier to follow. */
-const volatile bool tcpkeep_one_rule = false;
-const volatile struct policy_action tcpkeep_action = {};
-
-/* Something waits, or has waited, for a connection to stand. */
-__u32 tcpkeep_any_due = 0;
 
 struct policy_inner {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -203,13 +60,6 @@ struct {
 	__type(value, struct policy_tag);
 } tcpkeep_tags SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct policy_mark);
-} tcpkeep_marks SEC(".maps");
-
 /* Where names are worked out: no room for it on the stack. */
 struct scratch {
 	__u64 busy;
@@ -257,13 +107,6 @@ static __always_inline struct policy_set *current_set(void)
 
 	return inner ? bpf_map_lookup_elem(inner, &zero) : NULL;
 }
-
-enum outcome {
-	OUTCOME_SET,
-	OUTCOME_OWN,
-	OUTCOME_FAILED,
-	OUTCOME_LEFT,
-};
 
 /* Functions of their own, each verified once. */
 
@@ -620,152 +463,12 @@ static __always_inline void count(__u32 at, __u32 what)
 		__sync_fetch_and_add(&counts->failed, 1);
 }
 
-static __always_inline long write_option(struct bpf_sock_ops *ctx, int level, int option, int value)
-{
-	return bpf_setsockopt(ctx, level, option, &value, sizeof(value));
-}
-
-static __always_inline bool is_on(struct tcp_sock *tp)
-{
-	return ((struct sock *)tp)->__sk_common.skc_flags & (1UL << SOCK_KEEPOPEN);
-}
-
-/* What to write: all with enforce, otherwise what the program left off. */
-static __always_inline __u8 fields_to_write(const struct policy_action *action, struct tcp_sock *tp)
-{
-	__u8 fields = action->fields;
-
-	if (action->mode == POLICY_ACTION_ENFORCE)
-		return fields;
-	if (tp->keepalive_time)
-		fields &= ~POLICY_FIELD_TIME;
-	if (tp->keepalive_intvl)
-		fields &= ~POLICY_FIELD_INTVL;
-	if (tp->keepalive_probes)
-		fields &= ~POLICY_FIELD_PROBES;
-	if (tp->inet_conn.icsk_user_timeout)
-		fields &= ~POLICY_FIELD_USER_TIMEOUT;
-	return fields;
-}
-
-/* What was there before: a socket is given all of it or nothing. */
-struct before {
-	__u32 time, intvl; /* ticks; 0: the sysctl's */
-	__u8 probes;
-};
-
-/* A value that was the sysctl's cannot be given back (0 is refused); keepalive is off with it. */
-static __always_inline void put_back(struct bpf_sock_ops *ctx, const struct before *before,
-				     __u8 fields)
-{
-	if (fields & POLICY_FIELD_TIME && before->time)
-		write_option(ctx, SOL_TCP, TCP_KEEPIDLE, before->time / tcpkeep_hz);
-	if (fields & POLICY_FIELD_INTVL && before->intvl)
-		write_option(ctx, SOL_TCP, TCP_KEEPINTVL, before->intvl / tcpkeep_hz);
-	if (fields & POLICY_FIELD_PROBES && before->probes)
-		write_option(ctx, SOL_TCP, TCP_KEEPCNT, before->probes);
-}
-
-/* The values before SO_KEEPALIVE: it arms the timer, once, with what holds by then. */
-static __always_inline long write_fields(struct bpf_sock_ops *ctx,
-					 const struct policy_action *action, __u8 fields)
-{
-	long r = 0;
-
-	if (fields & POLICY_FIELD_TIME)
-		r = write_option(ctx, SOL_TCP, TCP_KEEPIDLE, action->time_s);
-	if (r == 0 && fields & POLICY_FIELD_INTVL)
-		r = write_option(ctx, SOL_TCP, TCP_KEEPINTVL, action->intvl_s);
-	if (r == 0 && fields & POLICY_FIELD_PROBES)
-		r = write_option(ctx, SOL_TCP, TCP_KEEPCNT, action->probes);
-	if (r == 0 && fields & POLICY_FIELD_USER_TIMEOUT)
-		r = write_option(ctx, SOL_TCP, TCP_USER_TIMEOUT, (int)action->user_timeout_ms);
-	if (r == 0 && fields & POLICY_FIELD_ON)
-		r = write_option(ctx, SOL_SOCKET, SO_KEEPALIVE, action->on);
-	return r;
-}
-
-/* The socket that the program holds: its setsockopt() comes with that one. */
-static __always_inline void mark_mptcp(struct bpf_sock *sk, struct policy_mark *mark)
-{
-	struct mptcp_sock *msk;
-
-	/* 5.19: 3bc253c2e652 */
-	if (!bpf_core_enum_value_exists(enum bpf_func_id___running,
-					BPF_FUNC_skc_to_mptcp_sock___running))
-		return;
-	msk = bpf_skc_to_mptcp_sock(sk);
-	if (msk)
-		bpf_sk_storage_get(&tcpkeep_marks, msk, mark, BPF_SK_STORAGE_GET_F_CREATE);
-}
-
-/*
- * A user timeout in force while connecting would cut the handshake short, too: it waits until the
- * connection stands.
- */
-static __always_inline __u32 give(struct bpf_sock_ops *ctx, struct bpf_sock *sk,
-				  struct tcp_sock *tp, const struct policy_action *action,
-				  bool connecting)
-{
-	bool enforce = action->mode == POLICY_ACTION_ENFORCE;
-	struct policy_mark mark = {}, *marked;
-	struct before before;
-	__u8 fields, later = 0;
-
-	if (action->mode == POLICY_ACTION_LEAVE)
-		return OUTCOME_LEFT;
-	if (!enforce && is_on(tp) && !tcpkeep_one_rule)
-		return OUTCOME_OWN;
-	before = (struct before){tp->keepalive_time, tp->keepalive_intvl, tp->keepalive_probes};
-	fields = fields_to_write(action, tp);
-	if (!enforce && is_on(tp))
-		fields &= ~POLICY_FIELD_ON;
-	if (!fields)
-		return OUTCOME_OWN;
-	if (connecting)
-		later = fields & POLICY_FIELD_USER_TIMEOUT;
-	if (write_fields(ctx, action, fields & ~later) != 0) {
-		put_back(ctx, &before, fields);
-		return OUTCOME_FAILED;
-	}
-	if (!enforce && !later)
-		return OUTCOME_SET;
-	mark.due = later;
-	if (later)
-		tcpkeep_any_due = 1;
-	mark.user_timeout_ms = action->user_timeout_ms;
-	mark.enforced = enforce ? action->fields : 0;
-	marked = bpf_sk_storage_get(&tcpkeep_marks, sk, &mark, BPF_SK_STORAGE_GET_F_CREATE);
-	if (marked)
-		*marked = mark;
-	if (enforce && tp->is_mptcp)
-		mark_mptcp(sk, &mark);
-	return marked ? OUTCOME_SET : OUTCOME_FAILED;
-}
-
 static __always_inline void read_tag(struct bpf_sock *sk, char comm[POLICY_COMM])
 {
 	struct policy_tag *tag = bpf_sk_storage_get(&tcpkeep_tags, sk, NULL, 0);
 
 	if (tag)
 		__builtin_memcpy(comm, tag->comm, POLICY_COMM);
-}
-
-/* Two that connect to each other at once, or one to itself: decided in connect() already. */
-static __always_inline bool is_ours_twice(struct tcp_sock *tp, bool connecting)
-{
-	return !connecting && ((struct sock *)tp)->sk_socket;
-}
-
-/* One rule for all: nothing to look up. */
-static __always_inline void on_any(struct bpf_sock_ops *ctx, struct bpf_sock *sk, bool connecting)
-{
-	struct policy_action action = tcpkeep_action; /* as it was loaded, not as it is compiled */
-	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
-
-	if (!tp || is_ours_twice(tp, connecting))
-		return;
-	count(0, give(ctx, sk, tp, &action, connecting));
 }
 
 static __always_inline void on_connection(struct bpf_sock_ops *ctx, struct bpf_sock *sk,
@@ -795,18 +498,7 @@ static __always_inline void on_connection(struct bpf_sock_ops *ctx, struct bpf_s
 		return;
 	rule &= POLICY_SET_RULES - 1;
 	count((set->half & 1) * POLICY_SET_RULES + (__u32)rule,
-	      give(ctx, sk, tp, &set->action[rule], connecting));
-}
-
-/* What had to wait for the connection to stand. */
-static __always_inline void on_established(struct bpf_sock_ops *ctx, struct bpf_sock *sk)
-{
-	struct policy_mark *mark = bpf_sk_storage_get(&tcpkeep_marks, sk, NULL, 0);
-
-	if (!mark || !mark->due)
-		return;
-	mark->due = 0;
-	write_option(ctx, SOL_TCP, TCP_USER_TIMEOUT, (int)mark->user_timeout_ms);
+	      give(ctx, sk, tp, &set->action[rule], connecting, false));
 }
 
 /* Does any rule in force care for this program? Without one, it may as well be unknown. */
@@ -854,10 +546,7 @@ __noinline int tcpkeep_on_connection(struct bpf_sock_ops *ctx)
 		return 1;
 	if (!connecting && tcpkeep_any_due)
 		on_established(ctx, sk);
-	if (tcpkeep_one_rule)
-		on_any(ctx, sk, connecting);
-	else
-		on_connection(ctx, sk, connecting);
+	on_connection(ctx, sk, connecting);
 	return 1;
 }
 
@@ -882,38 +571,10 @@ int tcpkeep_sock_ops(struct bpf_sock_ops *ctx)
 	return 1;
 }
 
-static __always_inline __u8 field_of(int level, int option)
-{
-	if (level == SOL_SOCKET)
-		return option == SO_KEEPALIVE ? POLICY_FIELD_ON : 0;
-	if (level != SOL_TCP)
-		return 0;
-	switch (option) {
-	case TCP_KEEPIDLE:
-		return POLICY_FIELD_TIME;
-	case TCP_KEEPINTVL:
-		return POLICY_FIELD_INTVL;
-	case TCP_KEEPCNT:
-		return POLICY_FIELD_PROBES;
-	case TCP_USER_TIMEOUT:
-		return POLICY_FIELD_USER_TIMEOUT;
-	}
-	return 0;
-}
-
-/* What is enforced stays: the program is told success, and reads back what holds. */
 SEC("cgroup/setsockopt")
 int tcpkeep_setsockopt(struct bpf_sockopt *ctx)
 {
-	__u8 field = field_of(ctx->level, ctx->optname);
-	struct bpf_sock *sk = ctx->sk;
-	struct policy_mark *mark;
-
-	if (!field || !sk)
-		return 1;
-	mark = bpf_sk_storage_get(&tcpkeep_marks, sk, NULL, 0);
-	if (mark && mark->enforced & field)
-		ctx->optlen = -1; /* the kernel's own setsockopt() is passed over */
+	on_setsockopt(ctx);
 	return 1;
 }
 
