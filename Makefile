@@ -41,7 +41,7 @@ check: all
 
 bench: all
 	@build-aux/setup bench
-	@bench/run $(BUILD); preload=$$?; bench/list $(BUILD) && exit $$preload
+	@bench/run $(BUILD); preload=$$?; bench/methods $(BUILD); methods=$$?; bench/list $(BUILD) && exit $$((preload + methods))
 
 install: all
 	@meson configure $(BUILD) --prefix=$(PREFIX)

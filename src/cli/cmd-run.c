@@ -171,7 +171,7 @@ static void say_verbosely(const struct choice *choice, const struct method_run *
 	for (size_t i = 0; i < choice->n_refused; i++)
 		fprintf(stderr, "tcpkeep: run: not method %s: %s\n",
 			choice->refused[i].method->name, choice->refused[i].error.message);
-	fprintf(stderr, "tcpkeep: run: out of its reach: %s\n", method->misses);
+	fprintf(stderr, "tcpkeep: run: out of its reach: %s\n", method->misses());
 	if (method_takes_privileges(method))
 		fprintf(stderr, "tcpkeep: run: without CAP_SYS_ADMIN the kernel wants "
 				"no_new_privs: setuid programs that it starts (sudo, su, ping) run "

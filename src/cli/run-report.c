@@ -73,7 +73,7 @@ static const struct method_counts *counts_of(const struct report *report)
 static void tell_missed(const struct report *report)
 {
 	if (!counts_of(report)->missed) {
-		fprintf(stderr, "tcpkeep: not seen: %s\n", methods[report->method - 1].misses);
+		fprintf(stderr, "tcpkeep: not seen: %s\n", methods[report->method - 1].misses());
 		return;
 	}
 	for (int i = 0; i < REPORT_MISSED_KINDS; i++)

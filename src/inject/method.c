@@ -14,6 +14,7 @@
 #include "preload.h"
 #include "seccomp-filter.h"
 #include "seccomp.h"
+#include "target.h"
 
 /* A path in a message. */
 #define SHOWN_MAX 100
@@ -77,6 +78,11 @@ static int preload_reaches(const struct program *program, struct tcpkeep_error *
 	}
 }
 
+static const char *preload_misses(void)
+{
+	return "static, Go, setuid and 32-bit programs, io_uring";
+}
+
 static int preload_probe(struct tcpkeep_error *error)
 {
 	char library[PATH_MAX];
@@ -120,6 +126,16 @@ static int seccomp_reaches(const struct program *program, struct tcpkeep_error *
 	return 0;
 }
 
+static const char *seccomp_misses(void)
+{
+	if (target_reach() == TARGET_DECLARED)
+		return "what the program starts, because kernel.yama.ptrace_scope is 1; 32-bit "
+		       "programs, io_uring";
+	if (seccomp_filter_takes_privileges())
+		return "32-bit programs, io_uring, programs that may not be looked into";
+	return "32-bit programs, io_uring";
+}
+
 /* Below a tcpkeep run that preloads, its library is to ask for the same as we do. */
 static void agree_with_preload(const struct plan *plan)
 {
@@ -148,6 +164,12 @@ static int bpf_reaches(const struct program *program, struct tcpkeep_error *erro
 	return 0;
 }
 
+static const char *bpf_misses(void)
+{
+	return "sockets made outside of its cgroup: by a service that it asks (systemd, docker), "
+	       "or received from another process";
+}
+
 static int bpf_method_prepare(struct method_run *run, struct tcpkeep_error *error)
 {
 	return bpf_prepare(&run->plan, &run->bpf, error);
@@ -171,7 +193,7 @@ const struct method methods[] = {
 	[PRELOAD] =
 		{
 			.name = "preload",
-			.misses = "static, Go and setuid programs, 32-bit programs, io_uring",
+			.misses = preload_misses,
 			.reaches = preload_reaches,
 			.probe = preload_probe,
 			.enter = preload_enter,
@@ -179,7 +201,7 @@ const struct method methods[] = {
 	[SECCOMP] =
 		{
 			.name = "seccomp",
-			.misses = "32-bit programs, io_uring, setuid programs of another user",
+			.misses = seccomp_misses,
 			.reaches = seccomp_reaches,
 			.takes_privileges = seccomp_filter_takes_privileges,
 			.probe = seccomp_probe,
@@ -188,8 +210,7 @@ const struct method methods[] = {
 	[BPF] =
 		{
 			.name = "bpf",
-			.misses = "sockets made outside of its cgroup: by a service that it asks "
-				  "(systemd, docker), or received from another process",
+			.misses = bpf_misses,
 			.reaches = bpf_reaches,
 			.probe = bpf_probe,
 			.prepare = bpf_method_prepare,

@@ -22,7 +22,8 @@ struct method_run {
 
 struct method {
 	const char *name;
-	const char *misses; /* what it never reaches: the end of a sentence */
+	/* What it does not reach here: the end of a sentence. */
+	const char *(*misses)(void);
 	/* Can it reach this program? 0 or -errno with words. */
 	int (*reaches)(const struct program *program, struct tcpkeep_error *error);
 	/* Would setuid programs of the tree lose their powers by it? NULL: no. */

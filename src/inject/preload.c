@@ -13,7 +13,8 @@
 static int find_beside(char ret[PATH_MAX])
 {
 	char path[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - sizeof("/../inject/" PRELOAD_LIBRARY));
+	ssize_t n = readlink("/proc/self/exe", path,
+			     sizeof(path) - sizeof("/../inject/" PRELOAD_LIBRARY));
 	char *slash;
 
 	if (n < 0)

@@ -207,7 +207,8 @@ static int receive_listener(int control)
 
 _Noreturn void seccomp_guard(struct seccomp *seccomp, int control)
 {
-	int supervisor, error;
+	struct seccomp_guard_says says = {.pid = getpid()};
+	int supervisor;
 
 	apart_leave(&control, 1);
 	seccomp->listener = receive_listener(control);
@@ -215,9 +216,9 @@ _Noreturn void seccomp_guard(struct seccomp *seccomp, int control)
 	if (seccomp->listener < 0)
 		_exit(1);
 	supervisor = start_supervisor(seccomp);
-	error = supervisor < 0 ? -supervisor : 0;
-	(void)!write(control, &error, sizeof(error));
-	if (error)
+	says.error = supervisor < 0 ? -supervisor : 0;
+	(void)!write(control, &says, sizeof(says));
+	if (says.error)
 		_exit(1);
 	close(control);
 	guard(seccomp, supervisor);

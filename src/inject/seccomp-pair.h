@@ -4,9 +4,15 @@
 
 #include "seccomp-serve.h"
 
+/* What the guardian tells the program's process when all is ready. */
+struct seccomp_guard_says {
+	int error; /* 0 or an errno: no supervisor could be started */
+	int pid;   /* its own: the supervisors are its descendants */
+};
+
 /*
  * In a fresh process without threads: lets go of everything that it inherited, takes the listener
- * from control (SCM_RIGHTS), starts the supervisor, tells control an int (0 or an errno) and guards
- * until the last program has ended.
+ * from control (SCM_RIGHTS), starts the supervisor, tells control how it went and guards until the
+ * last program has ended.
  */
 _Noreturn void seccomp_guard(struct seccomp *seccomp, int control);

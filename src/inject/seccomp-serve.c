@@ -426,10 +426,15 @@ int seccomp_serve(const struct seccomp *seccomp)
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK_SIZE);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	/* A supervisor that a guardian starts which a supervisor started: its memory is a copy of
+	 * one in which somebody leads. */
+	pthread_mutex_init(&lead, NULL);
 	for (unsigned i = 0; i < n; i++) {
-		receivers[i].seccomp = *seccomp;
-		receivers[i].slot = &seccomp->shared->slots[i];
-		receivers[i].place = i;
+		receivers[i] = (struct receiver){
+			.seccomp = *seccomp,
+			.slot = &seccomp->shared->slots[i],
+			.place = i,
+		};
 		targets_init(&receivers[i].targets,
 			     (unsigned)MIN(limit.rlim_cur / (2 * n), (rlim_t)TARGET_SLOTS));
 		r = pthread_create(&thread, &attr, run, &receivers[i]);

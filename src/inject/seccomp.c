@@ -5,21 +5,47 @@
 #include <stdalign.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "apart.h"
 #include "base/cleanup.h"
+#include "base/number.h"
 #include "inherited.h"
 #include "keepalive/error.h"
 #include "seccomp-filter.h"
 #include "seccomp-pair.h"
 #include "target.h"
 
+/*
+ * Before 5.9 nobody hears of the end of the last program (seccomp_notify_poll(): EPOLLHUP), and the
+ * supervisor would stay for ever.
+ */
+static bool tells_of_the_end(void)
+{
+	struct utsname name;
+	int64_t major, minor;
+	size_t n;
+
+	if (uname(&name) < 0)
+		return true;
+	n = strcspn(name.release, ".");
+	if (number_parse(name.release, n, 0, INT32_MAX, &major) < 0 || name.release[n] == '\0' ||
+	    number_parse(name.release + n + 1, strspn(name.release + n + 1, "0123456789"), 0,
+			 INT32_MAX, &minor) < 0)
+		return true;
+	return major > 5 || (major == 5 && minor >= 9);
+}
+
 int seccomp_probe(struct tcpkeep_error *error)
 {
 	int r;
 
+	if (!tells_of_the_end())
+		return error_set(error, -EOPNOTSUPP,
+				 "this kernel is older than Linux 5.9, which method seccomp needs");
 	r = seccomp_filter_probe(error);
 	if (r < 0)
 		return r;
@@ -33,6 +59,10 @@ int seccomp_probe(struct tcpkeep_error *error)
 				 "pidfd_getfd: %s: this kernel has none (Linux 5.6), or a sandbox "
 				 "forbids it",
 				 strerror(-r));
+	if (target_reach() == TARGET_NONE)
+		return error_set(error, -EPERM,
+				 "kernel.yama.ptrace_scope forbids to look into other processes; "
+				 "run it with CAP_SYS_PTRACE, or set it to 1 or 0");
 	return 0;
 }
 
@@ -46,6 +76,14 @@ static void guard(void *userdata)
 	const struct guardian *guardian = userdata;
 
 	seccomp_guard(guardian->seccomp, guardian->control);
+}
+
+static int fail_start(int r, struct tcpkeep_error *error)
+{
+	return error_set(error, r, "seccomp: the supervisor cannot be started: %s%s", strerror(-r),
+			 r == -EAGAIN ? "; raise the limit of processes (ulimit -u, pids.max of "
+					"the cgroup) or use method preload"
+				      : "");
 }
 
 static int send_listener(int control, int listener)
@@ -71,13 +109,19 @@ static int send_listener(int control, int listener)
 /* Waits for what the guardian says. */
 static int hear(int control)
 {
-	int error;
+	struct seccomp_guard_says says;
 	ssize_t n;
 
 	do
-		n = read(control, &error, sizeof(error));
+		n = read(control, &says, sizeof(says));
 	while (n < 0 && errno == EINTR);
-	return n == (ssize_t)sizeof(error) ? -error : -EPIPE;
+	if (n != (ssize_t)sizeof(says))
+		return -EPIPE;
+	/* With Yama a process has to say who may look into it: this one can, its children cannot.
+	 * Without, the kernel does not know the word. */
+	if (says.error == 0)
+		prctl(PR_SET_PTRACER, (unsigned long)says.pid, 0, 0, 0);
+	return -says.error;
 }
 
 /* Which options of setsockopt() have to be looked at. */
@@ -108,8 +152,7 @@ int seccomp_enter(const struct plan *plan, struct report *report, bool *ret_turn
 	guardian = (struct guardian){&seccomp, theirs};
 	r = apart_start(guard, &guardian);
 	if (r < 0)
-		return error_set(error, r, "seccomp: the supervisor cannot be started: %s",
-				 strerror(-r));
+		return fail_start(r, error);
 	close(steal_fd(&theirs));
 	listener = seccomp_filter_install(watched_fields(plan), error);
 	if (listener < 0)
@@ -119,8 +162,7 @@ int seccomp_enter(const struct plan *plan, struct report *report, bool *ret_turn
 	if (r == 0)
 		r = hear(ours);
 	if (r < 0)
-		return error_set(error, r, "seccomp: the supervisor cannot be started: %s",
-				 strerror(-r));
+		return fail_start(r, error);
 	*ret_turned = false;
 	return 0;
 }

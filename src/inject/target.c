@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -145,4 +146,28 @@ int target_probe(void)
 		return pidfd;
 	got = pidfd_getfd(pidfd, fd);
 	return got < 0 ? got : 0;
+}
+
+static bool may_ptrace_all(void)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
+
+	return syscall(SYS_capget, &header, data) == 0 &&
+	       data[CAP_TO_INDEX(CAP_SYS_PTRACE)].effective & CAP_TO_MASK(CAP_SYS_PTRACE);
+}
+
+enum target_reach target_reach(void)
+{
+	_cleanup_close_ int fd = open("/proc/sys/kernel/yama/ptrace_scope", O_RDONLY | O_CLOEXEC);
+	char scope = '0';
+
+	/* Documentation/admin-guide/LSM/Yama.rst */
+	if (fd >= 0 && read(fd, &scope, 1) != 1)
+		scope = '0';
+	if (scope == '0')
+		return TARGET_ALL;
+	if (scope != '3' && may_ptrace_all())
+		return TARGET_ALL;
+	return scope == '1' ? TARGET_DECLARED : TARGET_NONE;
 }

@@ -35,3 +35,11 @@ int target_fd(struct targets *targets, pid_t tid, int fd);
 
 /* Does it work here at all? 0 or -errno; tried on this process. */
 int target_probe(void);
+
+/* What kernel.yama.ptrace_scope leaves of it to this caller, who is no ancestor of the threads. */
+enum target_reach {
+	TARGET_ALL = 0,
+	TARGET_DECLARED, /* processes that declared it: PR_SET_PTRACER */
+	TARGET_NONE,
+};
+enum target_reach target_reach(void);

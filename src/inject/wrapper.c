@@ -59,8 +59,13 @@ static char *const *skip_one(const struct wrapper *wrapper, char *const argv[])
 {
 	char *const *at = skip_options(wrapper, argv + 1);
 
-	while (at && *at && wrapper->assigns && strchr(*at, '='))
+	while (at && *at && wrapper->assigns && strchr(*at, '=')) {
+		/* Where the command is found, and what is loaded with it, is another matter then.
+		 */
+		if (strncmp(*at, "PATH=", 5) == 0 || strncmp(*at, "LD_", 3) == 0)
+			return NULL;
 		at++;
+	}
 	for (int i = 0; at && i < wrapper->operands; i++)
 		at = *at ? at + 1 : NULL;
 	return at && *at ? at : NULL;

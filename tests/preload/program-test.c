@@ -243,6 +243,37 @@ static void test_env(void **state)
 	assert_int_equal(inspect(alone, &program), PROGRAM_FITS);
 }
 
+/* What stands in front of a command is looked through where it is plain. */
+static void test_wrappers(void **state)
+{
+	static const struct {
+		const char *argv[9];
+		bool starts_others;
+	} cases[] = {
+		{{"cat"}, false},
+		{{"nice", "cat"}, false},
+		{{"nice", "-n", "5", "cat"}, false},
+		{{"timeout", "-k", "1", "--signal=KILL", "5", "cat", "-"}, false},
+		{{"timeout", "5", "env", "A=b", "nohup", "--", "cat"}, false},
+		{{"sh", "-c", "cat"}, true},
+		{{"nice", "sh", "-c", "cat"}, true},
+		{{"env", "-u", "A", "cat"}, true},
+		{{"env", "PATH=/nonexistent", "cat"}, true},
+		{{"env", "LD_PRELOAD=", "cat"}, true},
+		{{"nice", "--adjustment", "5", "cat"}, true},
+		{{"nice", "-n"}, true},
+		{{"timeout", "5"}, true},
+		{{"env"}, true},
+	};
+	static struct program program;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		assert_int_equal(inspect(cases[i].argv, &program), PROGRAM_FITS);
+		assert_int_equal(program.starts_others, cases[i].starts_others);
+	}
+}
+
 /* Needs root to make such a file, and another user to run it: in a child. */
 static void test_privileged(void **state)
 {
@@ -403,19 +434,13 @@ static int remove_scratch(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_dynamic),
-		cmocka_unit_test(test_static),
-		cmocka_unit_test(test_other_libc),
-		cmocka_unit_test(test_go),
-		cmocka_unit_test(test_not_found),
-		cmocka_unit_test(test_path),
-		cmocka_unit_test(test_scripts),
-		cmocka_unit_test(test_script_depth),
-		cmocka_unit_test(test_env),
-		cmocka_unit_test(test_privileged),
-		cmocka_unit_test(test_cut_short),
-		cmocka_unit_test(test_corrupt),
-		cmocka_unit_test(test_other_byte_order),
+		cmocka_unit_test(test_dynamic),    cmocka_unit_test(test_static),
+		cmocka_unit_test(test_other_libc), cmocka_unit_test(test_go),
+		cmocka_unit_test(test_not_found),  cmocka_unit_test(test_path),
+		cmocka_unit_test(test_scripts),    cmocka_unit_test(test_script_depth),
+		cmocka_unit_test(test_env),        cmocka_unit_test(test_wrappers),
+		cmocka_unit_test(test_privileged), cmocka_unit_test(test_cut_short),
+		cmocka_unit_test(test_corrupt),    cmocka_unit_test(test_other_byte_order),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

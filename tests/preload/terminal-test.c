@@ -32,6 +32,8 @@ static const struct mode {
 	{"preload --report", {"run", "--method", "preload", "--report", "--"}},
 	{"seccomp", {"run", "--method", "seccomp", "--"}},
 	{"seccomp --report", {"run", "--method", "seccomp", "--report", "--"}},
+	{"bpf", {"run", "--method", "bpf", "--"}},
+	{"bpf --report", {"run", "--method", "bpf", "--report", "--"}},
 };
 
 #define DEADLINE_S 20

@@ -161,6 +161,6 @@ start_interpreters() {
 		bash -c "exec 5<>/dev/tcp/127.0.0.1/$SILENT; echo ready; read -r -u 5"
 	start perl perl ready after silent "${RUN[@]}" perl -MIO::Socket::INET -e \
 		"\$s = IO::Socket::INET->new('127.0.0.1:$SILENT') or die; \$| = 1; print 'ready'; <\$s>"
-	start nc nc "" after silent "$TCPKEEP" run "${SETTINGS[@]}" user-timeout=2m -- \
+	start nc nc "" after silent "$TCPKEEP" run --method "${METHOD:-auto}" "${SETTINGS[@]}" user-timeout=2m -- \
 		nc 127.0.0.1 $SILENT
 }

@@ -4,8 +4,9 @@
 
 WAIT_S=30
 SETTINGS=(time=61 intvl=11 probes=7)
-RUN=("$TCPKEEP" run "${SETTINGS[@]}" --)
-ENFORCE=("$TCPKEEP" run --enforce "${SETTINGS[@]}" --)
+# The method: what meson asks for, else what tcpkeep chooses.
+RUN=("$TCPKEEP" run --method "${METHOD:-auto}" "${SETTINGS[@]}" --)
+ENFORCE=("$TCPKEEP" run --method "${METHOD:-auto}" --enforce "${SETTINGS[@]}" --)
 # What sockopts shows of a socket that got them all.
 OURS="on=1 time=61 intvl=11 probes=7 user-timeout=0"
 
