@@ -46,67 +46,51 @@ static int read_own_path(char **ret)
 	return -EOPNOTSUPP;
 }
 
-/* What is left of path below root; NULL: it is not below it. */
-static const char *below(const char *path, const char *root)
-{
-	size_t len = strlen(root);
-
-	if (strcmp(root, "/") == 0)
-		return path;
-	if (strncmp(path, root, len) != 0 || (path[len] != '/' && path[len] != '\0'))
-		return NULL;
-	return path + len;
-}
-
 struct own {
-	char *mount, *root, *path;
-	const char *within; /* of the mount */
+	char *path;  /* as /proc tells it */
+	char *where; /* as it is seen here */
 };
 
 static void own_free(struct own *own)
 {
-	free(own->mount);
-	free(own->root);
 	free(own->path);
+	free(own->where);
 }
 
 static int find_own(struct own *own, struct tcpkeep_error *error)
 {
 	int r;
 
-	r = mounts_find_root("cgroup2", &own->mount, &own->root);
+	r = read_own_path(&own->path);
 	if (r == 0)
-		r = read_own_path(&own->path);
-	if (r < 0)
+		r = mounts_locate("cgroup2", own->path, &own->where);
+	if (r == 0 && strncmp(own->path, "/..", 3) != 0)
+		return 0;
+	if (r == 0 || r == -EXDEV)
 		return error_set(error, -EOPNOTSUPP,
-				 "cgroup2 is not mounted here; mount -t cgroup2 cgroup2 "
-				 "/sys/fs/cgroup (or beneath it)");
-	own->within = below(own->path, own->root);
-	if (!own->within || strncmp(own->within, "/..", 3) == 0)
-		return error_set(error, -EOPNOTSUPP,
-				 "the cgroup of this process is outside of what the cgroup2 mount "
-				 "at %s shows (a cgroup namespace, or a bind mount)",
-				 own->mount);
-	return 0;
+				 "no mount of cgroup2 shows the cgroup of this process (a cgroup "
+				 "namespace, or a bind mount); mount -t cgroup2 cgroup2 "
+				 "/sys/fs/cgroup");
+	return error_set(error, -EOPNOTSUPP,
+			 "cgroup2 is not mounted here; mount -t cgroup2 cgroup2 /sys/fs/cgroup (or "
+			 "beneath it)");
 }
 
 static int open_own(struct own *own, struct tcpkeep_error *error)
 {
-	_cleanup_free_ char *path = NULL;
 	char shown[SHOWN_MAX];
 	int fd, r;
 
 	r = find_own(own, error);
 	if (r < 0)
 		return r;
-	if (asprintf(&path, "%s%s", own->mount, own->within) < 0)
-		return error_set(error, -ENOMEM, "no memory");
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = open(own->where, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd >= 0)
 		return fd;
 	r = -errno;
 	return error_set(error, r, "the cgroup of this process, %s: %s",
-			 escape_text(path, strlen(path), shown, sizeof(shown)), strerror(-r));
+			 escape_text(own->where, strlen(own->where), shown, sizeof(shown)),
+			 strerror(-r));
 }
 
 /* -------------------------------------------------------------------------------- making one */
@@ -221,8 +205,6 @@ static int make(struct transient_cgroup *cgroup, const struct own *own, struct t
 	while (r < 0 && again && ++tries < TRIES_MAX);
 	if (r < 0)
 		return refused(own, r, error);
-	snprintf(cgroup->path, sizeof(cgroup->path), "%s/%s",
-		 strcmp(own->within, "/") == 0 ? "" : own->within, cgroup->name);
 	r = check_type(cgroup, own, error);
 	if (r < 0)
 		return r;

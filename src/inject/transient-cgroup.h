@@ -10,8 +10,6 @@
  */
 #pragma once
 
-#include <limits.h>
-#include <sys/types.h>
 #include <tcpkeep.h>
 
 #define TRANSIENT_CGROUP_PREFIX "tcpkeep-run-"
@@ -21,7 +19,6 @@ struct transient_cgroup {
 	int fd;     /* the directory, locked; for CLONE_INTO_CGROUP */
 	int held;   /* while it is open anywhere, an empty directory stays */
 	char name[64];
-	char path[PATH_MAX]; /* below the mount of cgroup2 */
 };
 
 #define TRANSIENT_CGROUP_NONE                                                                      \

@@ -8,5 +8,8 @@
  */
 int mounts_find(const char *type, char **ret);
 
-/* The same; *ret_root is the directory of the file system that is seen there, most often "/". */
-int mounts_find_root(const char *type, char **ret, char **ret_root);
+/*
+ * The path at which a directory of such a file system is seen, dir as seen from its root; a mount
+ * may show a part of it. -ENOENT: it is not mounted; -EXDEV: no mount shows this directory; -ENOMEM.
+ */
+int mounts_locate(const char *type, const char *dir, char **ret);
