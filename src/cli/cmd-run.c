@@ -232,7 +232,7 @@ static int enter_child(void *userdata)
 	return 0;
 }
 
-/* Stays beside the program: to report, or because the program is started in another cgroup. */
+/* Stays beside the program, to report. */
 static int run_beside(char *const argv[], const struct start *start, bool json)
 {
 	struct method_run *run = start->run;
@@ -243,7 +243,7 @@ static int run_beside(char *const argv[], const struct start *start, bool json)
 	if (r < 0)
 		return fail_exec(argv[0], r);
 	/* 0: it was never entered, and why has been said. */
-	if (run->report && run->report->method)
+	if (run->report->method)
 		run_report_print(run->report, &run->plan, json);
 	supervise_end_as(status);
 }
@@ -279,7 +279,7 @@ static int run(const struct invocation *invocation)
 	say_method_warnings(&choice, &program);
 	if (args->verbose)
 		say_verbosely(&choice, &one);
-	if (args->report || method_cgroup(&one) >= 0)
+	if (args->report)
 		return run_beside(invocation->rest, &start, invocation->json);
 	return run_alone(invocation->rest, &start);
 }

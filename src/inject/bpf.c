@@ -84,6 +84,11 @@ int bpf_cgroup(const struct bpf_run *run)
 	return run->cgroup.fd;
 }
 
+int bpf_move(const struct bpf_run *run, struct tcpkeep_error *error)
+{
+	return transient_cgroup_enter(&run->cgroup, error);
+}
+
 int bpf_count(const struct bpf_run *run, struct report *report)
 {
 	struct policy_kernel_rule counted;
@@ -95,6 +100,7 @@ int bpf_count(const struct bpf_run *run, struct report *report)
 	report->seen += counted.matched;
 	report->connected += counted.set - counted.accepted;
 	report->accepted += counted.accepted;
+	report->listening += counted.listening;
 	report->withheld += counted.withheld;
 	report->left_alone += counted.own;
 	report->refused += counted.failed;

@@ -22,8 +22,11 @@ int bpf_probe(struct tcpkeep_error *error);
 /* Makes the cgroup and attaches the policy. 0 or -errno with words. */
 int bpf_prepare(const struct plan *plan, struct bpf_run **ret, struct tcpkeep_error *error);
 
-/* The cgroup's directory, into which the program is to be started; valid until bpf_free(). */
+/* The cgroup's directory, into which a child may be started; valid until bpf_free(). */
 int bpf_cgroup(const struct bpf_run *run);
+
+/* Moves this process into the cgroup. 0 or -errno with words. */
+int bpf_move(const struct bpf_run *run, struct tcpkeep_error *error);
 
 /* Adds what the kernel has counted. 0 or -errno. */
 int bpf_count(const struct bpf_run *run, struct report *report);

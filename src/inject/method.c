@@ -175,11 +175,17 @@ static int bpf_method_prepare(struct method_run *run, struct tcpkeep_error *erro
 	return bpf_prepare(&run->plan, &run->bpf, error);
 }
 
-/* It is in its cgroup already. */
+/* A child of tcpkeep was started in its cgroup; tcpkeep itself, which becomes the program, moves.
+ */
 static int bpf_enter(struct method_run *run, bool *ret_spoiled, struct tcpkeep_error *error)
 {
-	(void)error;
+	int r = run->report ? 0 : bpf_move(run->bpf, error);
+
 	*ret_spoiled = false;
+	if (r < 0) {
+		bpf_free(&run->bpf);
+		return r;
+	}
 	agree_with_preload(&run->plan);
 	inherited_give(&run->plan, run->report);
 	return 0;

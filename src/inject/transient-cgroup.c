@@ -248,6 +248,16 @@ int transient_cgroup_probe(struct tcpkeep_error *error)
 	return faccessat(fd, ".", W_OK, AT_EACCESS) < 0 ? refused(&own, -errno, error) : 0;
 }
 
+int transient_cgroup_enter(const struct transient_cgroup *cgroup, struct tcpkeep_error *error)
+{
+	_cleanup_close_ int fd = openat(cgroup->fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, "0", 1) != 1)
+		return error_set(error, -errno, "cannot move into a cgroup of its own: %s",
+				 strerror(errno));
+	return 0;
+}
+
 void transient_cgroup_free(struct transient_cgroup *cgroup)
 {
 	if (cgroup->fd >= 0)

@@ -32,5 +32,8 @@ int transient_cgroup_probe(struct tcpkeep_error *error);
 /* Makes one, with the process that removes it. 0 or -errno with words. */
 int transient_cgroup_create(struct transient_cgroup *ret, struct tcpkeep_error *error);
 
+/* Moves this process into it. 0 or -errno with words. */
+int transient_cgroup_enter(const struct transient_cgroup *cgroup, struct tcpkeep_error *error);
+
 /* Removes it when nobody is in it, and lets go of it. */
 void transient_cgroup_free(struct transient_cgroup *cgroup);

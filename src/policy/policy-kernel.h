@@ -68,8 +68,9 @@ struct policy_kernel_rule {
 	uint64_t own; /* mode default: the program had keepalive on already, and was left alone */
 	uint64_t failed; /* the kernel refused; the socket is as it was */
 	/* Of a single rule without selectors alone (policy_kernel_attach()): */
-	uint64_t accepted; /* of those set */
-	uint64_t withheld; /* calls of programs that would undo what is enforced */
+	uint64_t accepted;  /* of those set */
+	uint64_t listening; /* listeners set, which are not among them */
+	uint64_t withheld;  /* calls of programs that would undo what is enforced */
 };
 
 /* Somebody else's program on the same cgroup, on a hook that is ours as well. */

@@ -62,7 +62,7 @@ falls_back() {
 	userns() { in_cgroup unshare --user --map-root-user "$@"; }
 	userns true || skip "no user namespaces"
 	falls_back "" userns
-	no_runs
+	until_true no_runs
 }
 
 @test "cgroup.max.descendants and cgroup.max.depth" {
@@ -85,7 +85,7 @@ falls_back() {
 		"$TCPKEEP" run --method bpf -- sed -n 's/^0:://p' /proc/self/cgroup
 	[ "$status" -eq 0 ]
 	[[ $output == /tcpkeep-run-* ]]
-	no_runs
+	until_true no_runs
 	# The mount of outside, which shows all.
 	run --separate-stderr in_cgroup unshare --cgroup "$TCPKEEP" run -v -- echo started
 	[ "$output" = started ]
@@ -96,7 +96,7 @@ falls_back() {
 	run --separate-stderr part "$TCPKEEP" run --method bpf -- sed -n 's/^0:://p' /proc/self/cgroup
 	[ "$status" -eq 0 ]
 	[[ $output == */tcpkeep-run-* ]]
-	no_runs
+	until_true no_runs
 }
 
 @test "a threaded cgroup takes no processes" {

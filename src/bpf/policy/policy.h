@@ -170,8 +170,9 @@ struct policy_count {
 /* The same where there is but one rule: bpf/single. */
 struct policy_single_count {
 	struct policy_count of;
-	__u64 accepted; /* of those set */
-	__u64 withheld; /* calls of the program */
+	__u64 accepted;  /* of those set */
+	__u64 listening; /* listeners set, which are not among them */
+	__u64 withheld;  /* calls of the program */
 };
 
 /* On a listener: who called listen(). Its connections inherit it. */
@@ -187,7 +188,7 @@ struct policy_mark {
 	__u8 due;
 	__u8 enforced;   /* POLICY_FIELD_* */
 	__u8 turned_off; /* by the program, and not on since */
-	__u8 padding;
+	__u8 owed;       /* POLICY_FIELD_*, of a connection that is off: due when it turns it on */
 };
 
 struct policy_program_key {
