@@ -46,7 +46,7 @@ struct receiver {
 	struct give_memory memory;
 	bool leads;     /* is the one who waits for the next call */
 	bool pinned;    /* to its processor */
-	unsigned calm;  /* calls since the last that had another behind it */
+	unsigned calm;  /* calls since the last sign of a crowd */
 	unsigned place; /* among the receivers */
 	union seccomp_slot *slot;
 };
@@ -330,8 +330,8 @@ static bool judge(struct receiver *receiver, const struct seccomp_notif *notif)
 static pthread_mutex_t lead = PTHREAD_MUTEX_INITIALIZER;
 static cpu_set_t processors;
 
-/* So many calls one by one are calm. */
-#define CALM 64
+/* So many calls without a sign of a crowd are calm. */
+#define CALM 256
 
 static void give_lead_away(struct receiver *receiver)
 {
@@ -356,12 +356,36 @@ static void pin(struct receiver *receiver, bool pinned)
 	receiver->pinned = pinned;
 }
 
-/* Is another call waiting behind the one that was taken? */
-static bool is_crowded(int listener)
+/* Threads that called lately; for the one who leads. */
+#define CALLERS 8
+static struct {
+	uint32_t tids[CALLERS];
+	unsigned last;
+} callers;
+
+static bool is_another_waiting(int listener)
 {
 	struct pollfd fd = {.fd = listener, .events = POLLIN};
 
 	return poll(&fd, 1, 0) == 1 && fd.revents & POLLIN;
+}
+
+/*
+ * Do several threads call at a time? Calls that wait behind each other are a sign, but gathered on
+ * one processor they do not. Nor do threads that call once each, one after the other, make a crowd;
+ * one that called lately, and not just now, is the other sign.
+ */
+static bool is_crowded(int listener, uint32_t tid)
+{
+	bool again = false;
+
+	if (tid == callers.tids[callers.last])
+		return false;
+	for (size_t i = 0; i < CALLERS; i++)
+		again |= callers.tids[i] == tid;
+	callers.last = (callers.last + 1) % CALLERS;
+	callers.tids[callers.last] = tid;
+	return again || is_another_waiting(listener);
 }
 
 static void *run(void *userdata)
@@ -378,12 +402,14 @@ static void *run(void *userdata)
 		receiver->leads = true;
 		if (!receive(listener, receiver->slot))
 			return NULL; /* and leads: the others have nothing to wait for */
-		if (is_crowded(listener)) {
+		if (is_crowded(listener, notif->pid)) {
 			give_lead_away(receiver);
 			receiver->calm = 0;
 			pin(receiver, true);
-		} else if (receiver->pinned && ++receiver->calm >= CALM) {
-			pin(receiver, false);
+		} else if (receiver->pinned) {
+			give_lead_away(receiver);
+			if (++receiver->calm >= CALM)
+				pin(receiver, false);
 		}
 		go_on = judge(receiver, notif);
 		answer(listener, notif->id, go_on);
