@@ -294,8 +294,9 @@ const struct command command_run = {
 		"turns keepalive off is left alone; with --enforce ours hold and its calls are told success.\n"
 		"\n"
 		"Without settings: time=60 intvl=10 probes=6. Values that are not given are taken from these;\n"
-		"no user-timeout is set unless you give one. Dynamically linked programs are reached by a\n"
-		"preloaded library, all others by a seccomp supervisor; -v says how and what is missed.",
+		"no user-timeout is set unless you give one. For root the kernel does it, in a cgroup of the\n"
+		"program's own; otherwise dynamically linked programs are reached by a preloaded library, all\n"
+		"others by a seccomp supervisor; -v says how and what is missed.",
 	.examples =
 		"  tcpkeep run -- psql -h db                       keepalive after a minute of silence\n"
 		"  tcpkeep run time=30 intvl=5 -- ssh host         shorter\n"

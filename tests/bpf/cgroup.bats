@@ -183,7 +183,8 @@ print("c", *[c.getsockopt(*o) for o in ((1, 9), (6, 4), (6, 5), (6, 6))])'
 
 @test "tcpkeep's processes end with the program" {
 	in_cgroup "$TCPKEEP" run --method bpf -- true
-	until_true test -z "$(cat "$CG/cgroup.procs")"
+	nobody_inside() { [ -z "$(cat "$CG/cgroup.procs")" ]; }
+	until_true nobody_inside
 }
 
 @test "a policy of the cgroup above stays in force beside it" {
