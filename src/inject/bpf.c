@@ -46,9 +46,10 @@ int bpf_probe(struct tcpkeep_error *error)
 {
 	int r;
 
-	r = policy_kernel_built(error);
+	r = policy_kernel_built(NULL);
 	if (r < 0)
-		return r;
+		return error_set(error, r,
+				 "this tcpkeep was built without BPF (clang, bpftool, libbpf)");
 	if (!is_privileged())
 		return error_set(error, -EPERM,
 				 "it takes root (CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN)");
@@ -73,6 +74,15 @@ int bpf_prepare(const struct plan *plan, struct bpf_run **ret, struct tcpkeep_er
 	if (r < 0)
 		return r;
 	r = policy_kernel_attach(&policy, run->cgroup.fd, &run->policy, error);
+	/* The policy's own words send to `tcpkeep run`. */
+	if (r == -EPERM)
+		return error_set(error, r,
+				 "the kernel does not let this caller load BPF programs (a user "
+				 "namespace, a sandbox)");
+	if (r == -EOPNOTSUPP)
+		return error_set(error, r,
+				 "this kernel lacks what it takes (Linux 5.15, CONFIG_CGROUP_BPF, "
+				 "CONFIG_DEBUG_INFO_BTF)");
 	if (r < 0)
 		return r;
 	*ret = steal_pointer(&run);
