@@ -220,10 +220,10 @@ int policy_count_read(const struct policy_fds *fds, const struct policy_set *set
 	if (bpf_map_lookup_elem(fds->counts, &at, each) < 0)
 		return -errno;
 	for (int i = 0; i < processors; i++) {
-		sum.matched += each[i].matched;
 		sum.set += each[i].set;
 		sum.own += each[i].own;
 		sum.failed += each[i].failed;
+		sum.left += each[i].left;
 	}
 	*ret = sum;
 	return 0;
@@ -241,7 +241,6 @@ int policy_count_single(const struct policy_fds *fds, struct policy_single_count
 	if (bpf_map_lookup_elem(fds->counts, &zero, each) < 0)
 		return -errno;
 	for (int i = 0; i < processors; i++) {
-		sum.of.matched += each[i].of.matched;
 		sum.of.set += each[i].of.set;
 		sum.of.own += each[i].of.own;
 		sum.of.failed += each[i].of.failed;

@@ -58,7 +58,8 @@ struct policy_apply_report {
 int policy_kernel_apply(const struct policy *policy, const struct policy_apply_options *options,
 			struct policy_apply_report *ret_report, struct tcpkeep_error *ret_error);
 
-/* One rule as it is in force. matched = set + own + failed. */
+/* One rule as it is in force. matched = set + own + failed; those of POLICY_LEAVE are only matched.
+ */
 struct policy_kernel_rule {
 	const char *name;
 	struct tcpkeep_settings settings;

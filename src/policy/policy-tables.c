@@ -34,13 +34,20 @@ static bool is_constrained(const struct match_endpoint *endpoint, unsigned at)
 	return false;
 }
 
+/* A value is decided byte by byte: its ports make no range that begins or ends amid a high byte. */
+static bool is_product(const struct match_endpoint *endpoint)
+{
+	bool whole = (endpoint->port_min & 255) == 0 && (endpoint->port_max & 255) == 255;
+
+	return !endpoint->not_ipv4 && (whole || endpoint->port_min >> 8 == endpoint->port_max >> 8);
+}
+
 /* The one byte on which a value depends, and on nothing else; -1: it is not so simple. */
 static int only_byte(const struct match_endpoint *endpoint)
 {
-	bool whole = (endpoint->port_min & 255) == 0 && (endpoint->port_max & 255) == 255;
 	int only = -1;
 
-	if (endpoint->not_ipv4 || (!whole && endpoint->port_min >> 8 != endpoint->port_max >> 8))
+	if (!is_product(endpoint))
 		return -1;
 	for (unsigned at = 0; at < ENDPOINT_BYTES; at++) {
 		if (!is_constrained(endpoint, at))
@@ -96,6 +103,31 @@ static void allow_direction(struct policy_compiler *compiler, size_t rule,
 				may[byte] = !clause->negate;
 	}
 	policy_allow(compiler, POLICY_DIRECTION, rule, may);
+}
+
+/* Do the tables decide a clause of these? Of several values each may hold for another byte. */
+static bool is_exact(const struct match_clause *clause, const union match_value *values)
+{
+	if (!clause->negate)
+		return clause->n == 1 && is_product(&values[0].endpoint);
+	for (unsigned i = 0; i < clause->n; i++)
+		if (only_byte(&values[i].endpoint) < 0)
+			return false;
+	return true;
+}
+
+static void note_exact(struct policy_set *set, size_t rule)
+{
+	const struct match_program *program = &set->rule[rule];
+
+	for (__u32 i = 0; i < program->n_clauses; i++) {
+		const struct match_clause *clause = &program->clauses[i];
+
+		if ((clause->kind == MATCH_PEER || clause->kind == MATCH_LOCAL) &&
+		    !is_exact(clause, &program->values[clause->first]))
+			return;
+	}
+	policy_bit_set(&set->exact, rule);
 }
 
 static void allow_clauses(struct policy_compiler *compiler, size_t rule)
@@ -220,8 +252,10 @@ int policy_compile_tables(struct policy_compiler *compiler)
 	for (unsigned position = 0; position < POLICY_POSITIONS; position++)
 		for (unsigned byte = 0; byte < 256; byte++)
 			set->table[position][byte] = set->present;
-	for (size_t rule = 0; rule < set->n_rules; rule++)
+	for (size_t rule = 0; rule < set->n_rules; rule++) {
 		allow_clauses(compiler, rule);
+		note_exact(set, rule);
+	}
 	r = policy_compile_classes(compiler);
 	if (r < 0)
 		return r;

@@ -54,7 +54,7 @@ void policy_rule_view(const struct policy_set *set, size_t rule, const struct po
 				.user_timeout_ms = (int)action->user_timeout_ms,
 			},
 		.mode = (enum policy_mode)action->mode,
-		.matched = count->matched,
+		.matched = count->set + count->own + count->failed + count->left,
 		.set = count->set,
 		.own = count->own,
 		.failed = count->failed,

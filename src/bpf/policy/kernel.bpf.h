@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
-/* What of the kernel's the programs look at: relocated to the running one's. */
+/* Of the kernel's own: the members that are read; CO-RE finds them in the running one. */
 #pragma once
 
 #include <linux/bpf.h>

@@ -142,7 +142,8 @@ struct policy_set {
 	__u32 blob_len;
 	char version[POLICY_VERSION_TEXT];
 
-	struct policy_bits present;         /* rules that can match at all */
+	struct policy_bits present; /* rules that can match at all */
+	struct policy_bits exact;   /* those that the tables decide, nothing to hold against */
 	struct policy_bits program_unknown; /* those that do not ask for the program */
 	struct policy_bits cgroup_unknown;  /* those that ask neither for unit nor cgroup */
 	struct policy_slots
@@ -164,7 +165,7 @@ struct policy_set {
 
 /* Of one rule, on one processor. */
 struct policy_count {
-	__u64 matched, set, own, failed;
+	__u64 set, own, failed, left;
 };
 
 /* The same where there is but one rule: bpf/single. */
@@ -309,6 +310,19 @@ MATCH_INLINE __u64 policy_glob_step(const struct policy_glob *glob, __u64 at, __
 MATCH_INLINE __u64 policy_path_step(__u64 hash, __u8 byte)
 {
 	return (hash ^ byte) * 0x100000001b3ULL;
+}
+
+/* The first of the rules when the tables decide it; otherwise -1. */
+MATCH_INLINE int policy_first_exact(const struct policy_set *set, const struct policy_bits *bits)
+{
+	for (__u32 w = 0; w < POLICY_WORDS; w++) {
+		__u64 first = bits->word[w] & -bits->word[w];
+
+		if (first)
+			return set->exact.word[w] & first ? (int)(w * 64 + policy_lowest(first))
+							  : -1;
+	}
+	return -1;
 }
 
 MATCH_INLINE void policy_slots_or(struct policy_slots *to, const struct policy_slots *from)

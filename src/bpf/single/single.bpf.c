@@ -28,7 +28,6 @@ static __always_inline void count(__u32 what, bool accepted)
 
 	if (!all)
 		return;
-	__sync_fetch_and_add(&all->of.matched, 1);
 	if (what == OUTCOME_SET)
 		__sync_fetch_and_add(&all->of.set, 1);
 	if (what == OUTCOME_SET && accepted)
