@@ -190,13 +190,13 @@ static void load_policy(struct variant *variant, const char *path, uint64_t cgro
 		return;
 	}
 	if (strcmp(path, "empty") == 0) {
-		if (policy_load(cgroup, NULL, &variant->fds) < 0)
+		if (policy_load(cgroup, &variant->fds) < 0)
 			fail("load");
 		return;
 	}
 	if (policy_read(path, NULL, NULL, &policy, &error) < 0 ||
 	    policy_image(&policy, 0, &set, NULL, &error) < 0 ||
-	    policy_load(cgroup, NULL, &variant->fds) < 0 ||
+	    policy_load(cgroup, &variant->fds) < 0 ||
 	    (set->needs & POLICY_NEEDS_PROGRAM && policy_tag(&variant->fds, &listeners) < 0) ||
 	    policy_swap(&variant->fds, set, NULL, NULL) < 0 ||
 	    (set->needs & POLICY_NEEDS_PROGRAM && policy_tag_asked(&variant->fds) < 0)) {

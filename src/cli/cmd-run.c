@@ -30,7 +30,7 @@ static const struct option options[] = {
 	 OPTION_FLAG, offsetof(struct run_args, report), COMPLETES_NOTHING},
 	{"method", "METHOD", "how the program is reached; default auto: the one that misses least",
 	 OPTION_TEXT, offsetof(struct run_args, method), COMPLETES_CHOICES,
-	 .choices = "auto preload seccomp"},
+	 .choices = "auto bpf preload seccomp"},
 	{"verbose", NULL, "say first which method was chosen, why, and what it misses", OPTION_FLAG,
 	 offsetof(struct run_args, verbose), COMPLETES_NOTHING, .short_name = 'v'},
 };
@@ -52,12 +52,7 @@ static int find_method(const struct run_args *args, const struct method **ret)
 	*ret = method_find(args->method);
 	if (*ret)
 		return EXIT_DONE;
-	if (strcmp(args->method, "bpf") == 0) {
-		say_error("run: method bpf: this version does not have it; use seccomp, which "
-			  "reaches static programs as well");
-		return EXIT_LACKING;
-	}
-	say_error("run: unknown method '%s'; accepted: auto, preload, seccomp",
+	say_error("run: unknown method '%s'; accepted: auto, bpf, preload, seccomp",
 		  escape_text(args->method, strlen(args->method), shown, sizeof(shown)));
 	return EXIT_USAGE;
 }
@@ -152,6 +147,12 @@ static int fail_exec(const char *command, int r)
 {
 	char shown[SHOWN_MAX];
 
+	if (r == -ECHILD) {
+		say_error("run: %s: cannot be started inside a cgroup of its own; use another "
+			  "--method",
+			  shown_path(command, shown));
+		return EXIT_LACKING;
+	}
 	say_error("run: %s: cannot be executed: %s", shown_path(command, shown), strerror(-r));
 	return r == -ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
 }
@@ -166,7 +167,7 @@ static void say_verbosely(const struct choice *choice, const struct method_run *
 
 	tcpkeep_settings_format(&run->plan.settings, text, sizeof(text));
 	fprintf(stderr, "tcpkeep: run: method %s%s%s: %s\n", method->name,
-		preloads ? ", library " : "", preloads ? library : "", choice->why);
+		preloads ? ", library " : "", preloads ? library : "", choice->why[0]);
 	for (size_t i = 0; i < choice->n_refused; i++)
 		fprintf(stderr, "tcpkeep: run: not method %s: %s\n",
 			choice->refused[i].method->name, choice->refused[i].error.message);
@@ -231,15 +232,14 @@ static int enter_child(void *userdata)
 	return 0;
 }
 
-static int run_reported(char *const argv[], const struct start *start, bool json)
+/* Stays beside the program, to report. */
+static int run_beside(char *const argv[], const struct start *start, bool json)
 {
 	struct method_run *run = start->run;
-	int fd, status, r;
+	int status, r;
 
-	fd = report_create(&run->report, &run->plan.report);
-	if (fd < 0)
-		return run_report_fail(fd);
-	r = supervise(argv, enter_child, (void *)(uintptr_t)start, &status);
+	r = supervise(argv, method_cgroup(run), enter_child, (void *)(uintptr_t)start, &status);
+	method_finish(run);
 	if (r < 0)
 		return fail_exec(argv[0], r);
 	/* 0: it was never entered, and why has been said. */
@@ -265,7 +265,14 @@ static int run(const struct invocation *invocation)
 	status = judge_program(&program);
 	if (status != EXIT_DONE)
 		return status;
+	if (args->report) {
+		int fd = report_create(&one.report, &one.plan.report);
+
+		if (fd < 0)
+			return run_report_fail(fd);
+	}
 	method_choose(&program, forced, &choice);
+	method_prepare(&choice, &one);
 	if (choice.n == 0)
 		return fail_choice(&choice);
 	say_settings_warnings(&one.plan.settings);
@@ -273,7 +280,7 @@ static int run(const struct invocation *invocation)
 	if (args->verbose)
 		say_verbosely(&choice, &one);
 	if (args->report)
-		return run_reported(invocation->rest, &start, invocation->json);
+		return run_beside(invocation->rest, &start, invocation->json);
 	return run_alone(invocation->rest, &start);
 }
 
@@ -287,8 +294,9 @@ const struct command command_run = {
 		"turns keepalive off is left alone; with --enforce ours hold and its calls are told success.\n"
 		"\n"
 		"Without settings: time=60 intvl=10 probes=6. Values that are not given are taken from these;\n"
-		"no user-timeout is set unless you give one. Dynamically linked programs are reached by a\n"
-		"preloaded library, all others by a seccomp supervisor; -v says how and what is missed.",
+		"no user-timeout is set unless you give one. For root the kernel does it, in a cgroup of the\n"
+		"program's own; otherwise dynamically linked programs are reached by a preloaded library, all\n"
+		"others by a seccomp supervisor; -v says how and what is missed.",
 	.examples =
 		"  tcpkeep run -- psql -h db                       after a minute of silence\n"
 		"  tcpkeep run time=30 intvl=5 -- ssh host         shorter\n"

@@ -49,15 +49,30 @@ static const char *method_of(const struct report *report)
 	return methods[report->method - 1].name;
 }
 
-/* The preload library sees sockets that are accepted and programs; the filter sees calls. */
-static bool is_preload(const struct report *report)
+/* What a method can count at all. The library is in each program; the filter sees calls, and no
+ * socket that is accepted; the kernel's own programs see connections, and nothing that they miss.
+ */
+static const struct method_counts {
+	const char *method;
+	bool programs, accepted, seen, missed;
+	const char *what; /* that is seen */
+} method_counts[] = {
+	{"preload", .programs = true, .accepted = true},
+	{"seccomp", .seen = true, .missed = true, .what = "calls to connect or listen by TCP"},
+	{"bpf", .accepted = true, .seen = true, .what = "TCP connections"},
+};
+
+static const struct method_counts *counts_of(const struct report *report)
 {
-	return strcmp(method_of(report), "preload") == 0;
+	for (size_t i = 0; i < ARRAY_SIZE(method_counts); i++)
+		if (strcmp(method_of(report), method_counts[i].method) == 0)
+			return &method_counts[i];
+	return &method_counts[0];
 }
 
 static void tell_missed(const struct report *report)
 {
-	if (is_preload(report)) {
+	if (!counts_of(report)->missed) {
 		fprintf(stderr, "tcpkeep: not seen: %s\n", methods[report->method - 1].misses());
 		return;
 	}
@@ -71,7 +86,7 @@ static void tell_sets(const struct report *report, const char *settings)
 {
 	char accepted[32] = "";
 
-	if (is_preload(report))
+	if (counts_of(report)->accepted)
 		snprintf(accepted, sizeof(accepted), " accepted %llu,",
 			 (unsigned long long)report->accepted);
 	fprintf(stderr,
@@ -84,6 +99,7 @@ static void tell_sets(const struct report *report, const char *settings)
 static void report_as_text(const struct report *report, const struct plan *plan)
 {
 	char text[TCPKEEP_SETTINGS_TEXT_MAX], refused[256] = "", name[32], also[64] = "";
+	const struct method_counts *counts = counts_of(report);
 	size_t n = 0;
 
 	tcpkeep_settings_format(&plan->settings, text, sizeof(text));
@@ -92,12 +108,12 @@ static void report_as_text(const struct report *report, const struct plan *plan)
 				      report->errors[i].count,
 				      errno_name(report->errors[i].number, name));
 	tell_sets(report, text);
-	if (is_preload(report))
+	if (counts->programs)
 		snprintf(also, sizeof(also), "programs: %llu",
 			 (unsigned long long)report->programs);
 	else
-		snprintf(also, sizeof(also), "seen: %llu calls to connect or listen by TCP",
-			 (unsigned long long)report->seen);
+		snprintf(also, sizeof(also), "seen: %llu %s", (unsigned long long)report->seen,
+			 counts->what);
 	fprintf(stderr,
 		"tcpkeep: %llu left alone, as the program wanted them; %llu options refused%s; %s\n",
 		(unsigned long long)report->left_alone, (unsigned long long)report->refused,
@@ -126,6 +142,7 @@ static void report_settings(struct json *json, const struct tcpkeep_settings *se
 
 static void report_as_json(const struct report *report, const struct plan *plan)
 {
+	const struct method_counts *counts = counts_of(report);
 	struct json json;
 	char name[32];
 
@@ -136,11 +153,11 @@ static void report_as_json(const struct report *report, const struct plan *plan)
 	report_settings(&json, &plan->settings);
 	json_string(&json, "mode", plan->enforce ? "enforce" : "default");
 	json_string(&json, "method", method_of(report));
-	if (is_preload(report))
+	if (counts->programs)
 		json_uint(&json, "programs", report->programs);
 	json_uint(&json, "set", sockets_set(report));
 	json_uint(&json, "connected", report->connected);
-	if (is_preload(report))
+	if (counts->accepted)
 		json_uint(&json, "accepted", report->accepted);
 	json_uint(&json, "listening", report->listening);
 	json_uint(&json, "inherited", report->inherited);
@@ -152,8 +169,9 @@ static void report_as_json(const struct report *report, const struct plan *plan)
 		json_uint(&json, errno_name(report->errors[i].number, name),
 			  report->errors[i].count);
 	json_end_object(&json);
-	if (!is_preload(report)) {
+	if (counts->seen)
 		json_uint(&json, "seen", report->seen);
+	if (counts->missed) {
 		json_begin_object(&json, "missed");
 		for (int i = 0; i < REPORT_MISSED_KINDS; i++)
 			json_uint(&json, missed[i].name, report->missed[i]);

@@ -8,6 +8,8 @@
 
 #include "base/escape.h"
 #include "base/macro.h"
+#include "bpf.h"
+#include "inherited.h"
 #include "keepalive/error.h"
 #include "preload.h"
 #include "seccomp-filter.h"
@@ -153,28 +155,75 @@ static int seccomp_method_enter(struct method_run *run, bool *ret_spoiled,
 	return seccomp_enter(&run->plan, run->report, ret_spoiled, error);
 }
 
+/* ------------------------------------------------------------------------------------- bpf */
+
+static int bpf_reaches(const struct program *program, struct tcpkeep_error *error)
+{
+	(void)program;
+	(void)error;
+	return 0;
+}
+
+static const char *bpf_misses(void)
+{
+	return "sockets made outside of its cgroup: by a service that it asks (systemd, docker), "
+	       "or received from another process";
+}
+
+static int bpf_method_prepare(struct method_run *run, struct tcpkeep_error *error)
+{
+	return bpf_prepare(&run->plan, &run->bpf, error);
+}
+
+/* A child of tcpkeep was started in its cgroup; tcpkeep itself, which becomes the program, moves.
+ */
+static int bpf_enter(struct method_run *run, bool *ret_spoiled, struct tcpkeep_error *error)
+{
+	int r = run->report ? 0 : bpf_move(run->bpf, error);
+
+	*ret_spoiled = false;
+	if (r < 0) {
+		bpf_free(&run->bpf);
+		return r;
+	}
+	agree_with_preload(&run->plan);
+	inherited_give(&run->plan, run->report);
+	return 0;
+}
+
 /* ------------------------------------------------------------------------------- the choice */
 
+enum { PRELOAD, SECCOMP, BPF };
+
 const struct method methods[] = {
-	{
-		.name = "preload",
-		.misses = preload_misses,
-		.reaches = preload_reaches,
-		.probe = preload_probe,
-		.enter = preload_enter,
-	},
-	{
-		.name = "seccomp",
-		.misses = seccomp_misses,
-		.reaches = seccomp_reaches,
-		.takes_privileges = seccomp_filter_takes_privileges,
-		.probe = seccomp_probe,
-		.enter = seccomp_method_enter,
-	},
+	[PRELOAD] =
+		{
+			.name = "preload",
+			.misses = preload_misses,
+			.reaches = preload_reaches,
+			.probe = preload_probe,
+			.enter = preload_enter,
+		},
+	[SECCOMP] =
+		{
+			.name = "seccomp",
+			.misses = seccomp_misses,
+			.reaches = seccomp_reaches,
+			.takes_privileges = seccomp_filter_takes_privileges,
+			.probe = seccomp_probe,
+			.enter = seccomp_method_enter,
+		},
+	[BPF] =
+		{
+			.name = "bpf",
+			.misses = bpf_misses,
+			.reaches = bpf_reaches,
+			.probe = bpf_probe,
+			.prepare = bpf_method_prepare,
+			.enter = bpf_enter,
+		},
 };
 const size_t n_methods = ARRAY_SIZE(methods);
-
-enum { PRELOAD, SECCOMP };
 
 bool method_takes_privileges(const struct method *method)
 {
@@ -201,39 +250,74 @@ static const struct preference {
 };
 
 /*
- * A program that starts others may start any. The filter misses none of them; without
- * CAP_SYS_ADMIN, though, it takes their powers from sudo, su and ping, and to break one is worse
- * than to miss one.
+ * For whom the kernel does not do it: a program that starts others may start any. The filter misses
+ * none of them; without CAP_SYS_ADMIN, though, it takes their powers from sudo, su and ping, and to
+ * break one is worse than to miss one.
  */
 static const struct preference *prefer(const struct program *program)
 {
 	return &preferences[program->starts_others && !seccomp_filter_takes_privileges()];
 }
 
-static void consider(const struct method *method, const struct program *program,
+static bool consider(const struct method *method, const struct program *program, const char *why,
 		     struct choice *choice)
 {
 	struct tcpkeep_error *error = &choice->refused[choice->n_refused].error;
 
-	if (method->reaches(program, error) == 0 && method->probe(error) == 0)
-		choice->order[choice->n++] = method;
-	else
+	if (method->reaches(program, error) < 0 || method->probe(error) < 0) {
 		choice->refused[choice->n_refused++].method = method;
+		return false;
+	}
+	choice->why[choice->n] = why;
+	choice->order[choice->n++] = method;
+	return true;
 }
 
 void method_choose(const struct program *program, const struct method *forced, struct choice *ret)
 {
 	const struct preference *preference = prefer(program);
+	const char *why = preference->why;
 
 	memset(ret, 0, sizeof(*ret));
 	if (forced) {
-		ret->why = "as you say";
-		consider(forced, program, ret);
+		consider(forced, program, "as you say", ret);
 		return;
 	}
+	consider(&methods[BPF], program, "it misses least, and costs nothing for each call", ret);
 	for (size_t i = 0; i < preference->n; i++)
-		consider(&methods[preference->order[i]], program, ret);
-	ret->why = ret->n_refused == 0 ? preference->why : "no other one can";
+		if (!consider(&methods[preference->order[i]], program, why, ret))
+			why = "no other one can";
+}
+
+/* Takes the first out of the order. */
+static void refuse_first(struct choice *choice, const struct tcpkeep_error *error)
+{
+	choice->refused[choice->n_refused].method = choice->order[0];
+	choice->refused[choice->n_refused++].error = *error;
+	choice->n--;
+	memmove(choice->order, choice->order + 1, choice->n * sizeof(choice->order[0]));
+	memmove(choice->why, choice->why + 1, choice->n * sizeof(choice->why[0]));
+}
+
+void method_prepare(struct choice *choice, struct method_run *run)
+{
+	struct tcpkeep_error error;
+
+	while (choice->n > 0 && choice->order[0]->prepare &&
+	       choice->order[0]->prepare(run, &error) < 0)
+		refuse_first(choice, &error);
+}
+
+int method_cgroup(const struct method_run *run)
+{
+	return run->bpf ? bpf_cgroup(run->bpf) : -1;
+}
+
+void method_finish(struct method_run *run)
+{
+	if (run->bpf && run->report)
+		bpf_count(run->bpf, run->report);
+	bpf_free(&run->bpf);
 }
 
 int method_enter(const struct choice *choice, struct method_run *run, struct tcpkeep_error *error)

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <tcpkeep.h>
 
+#include "bpf.h"
 #include "plan.h"
 #include "program.h"
 #include "report.h"
@@ -16,6 +17,7 @@ struct method_run {
 	struct plan plan;
 	struct report *report; /* NULL: nobody counts */
 	const struct program *program;
+	struct bpf_run *bpf; /* NULL: another method */
 };
 
 struct method {
@@ -28,6 +30,11 @@ struct method {
 	bool (*takes_privileges)(void);
 	/* Can it work here, for this caller? Changes nothing. 0 or -errno with words. */
 	int (*probe)(struct tcpkeep_error *error);
+	/*
+	 * In tcpkeep itself, before there is such a process: makes what it takes. NULL: nothing.
+	 * -errno with words: another method may be tried.
+	 */
+	int (*prepare)(struct method_run *run, struct tcpkeep_error *error);
 	/*
 	 * In the process that is to execute the program, just before it does. -errno with words:
 	 * another method may be tried, unless *ret_spoiled.
@@ -49,7 +56,7 @@ const struct method *method_find(const char *name);
 struct choice {
 	const struct method *order[METHODS_MAX];
 	size_t n;
-	const char *why; /* the first in order: why it is the first; static */
+	const char *why[METHODS_MAX]; /* each in order: why it would be the first; static */
 	struct {
 		const struct method *method;
 		struct tcpkeep_error error;
@@ -62,6 +69,18 @@ struct choice {
  * n is 0 when none reaches it.
  */
 void method_choose(const struct program *program, const struct method *forced, struct choice *ret);
+
+/*
+ * Makes what the first of the choice takes; what cannot be made joins what is refused. n is 0 when
+ * none is left.
+ */
+void method_prepare(struct choice *choice, struct method_run *run);
+
+/* The cgroup into which the program is to be started; -1: that of the caller. */
+int method_cgroup(const struct method_run *run);
+
+/* Adds to the report what is only known at the end, and lets go of what was made. */
+void method_finish(struct method_run *run);
 
 /* Enters the first of the choice that works and tells report->method which. Fails with the words of
  * the last that was tried. */

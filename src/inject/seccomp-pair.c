@@ -2,25 +2,20 @@
 #include "seccomp-pair.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "apart.h"
 #include "base/cleanup.h"
 #include "base/macro.h"
 
 #ifndef SYS_pidfd_open
 #define SYS_pidfd_open 434 /* one number on all architectures */
-#endif
-#ifndef SYS_close_range
-#define SYS_close_range 436
 #endif
 
 /* More deaths of a partner than these in so many seconds are no accident. */
@@ -35,47 +30,7 @@ struct deaths {
 _Noreturn static void supervise(struct seccomp *seccomp, int guardian);
 _Noreturn static void guard(struct seccomp *seccomp, int supervisor);
 
-/* --------------------------------------------------------------------------------- apart */
-
-/* Closes all descriptors but one. Before Linux 5.9 one by one, as far as a usual limit goes. */
-static void close_others(int kept)
-{
-	struct rlimit limit = {.rlim_cur = 1024};
-
-	if ((kept == 0 || syscall(SYS_close_range, 0, kept - 1, 0) == 0) &&
-	    syscall(SYS_close_range, kept + 1, ~0U, 0) == 0)
-		return;
-	getrlimit(RLIMIT_NOFILE, &limit);
-	for (int fd = 0; fd < (int)MIN(limit.rlim_cur, (rlim_t)65536); fd++)
-		if (fd != kept)
-			close(fd);
-}
-
-/*
- * Nothing that the program has is to stay open because of us: a pipe, a terminal, a directory.
- * Signals of the terminal and of who ends a whole service are not for us: we go last.
- */
-static void leave(int *fd)
-{
-	static const int bugs[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
-	sigset_t all;
-	int null;
-
-	sigfillset(&all);
-	for (size_t i = 0; i < ARRAY_SIZE(bugs); i++) {
-		signal(bugs[i], SIG_DFL);
-		sigdelset(&all, bugs[i]);
-	}
-	sigprocmask(SIG_SETMASK, &all, NULL);
-	signal(SIGCHLD, SIG_IGN); /* no zombies */
-	setsid();
-	(void)!chdir("/");
-	*fd = fcntl(*fd, F_DUPFD_CLOEXEC, 3);
-	close_others(*fd);
-	null = open("/dev/null", O_RDWR);
-	while (null >= 0 && null < STDERR_FILENO)
-		null = dup(null);
-}
+/* ------------------------------------------------------------------------------ the partners */
 
 /* A process of ours; -errno. */
 static int open_partner(pid_t pid)
@@ -123,7 +78,7 @@ static int start_guardian(struct seccomp *seccomp)
 		int partner;
 
 		setsid();
-		close_others(seccomp->listener);
+		apart_close_others(&seccomp->listener, 1);
 		partner = open_partner(supervisor);
 		if (getppid() != supervisor)
 			cleanup_close(&partner), partner = -ESRCH;
@@ -165,7 +120,7 @@ static int start_supervisor(struct seccomp *seccomp)
 		int partner;
 
 		setsid();
-		close_others(seccomp->listener);
+		apart_close_others(&seccomp->listener, 1);
 		partner = open_partner(guardian);
 		if (getppid() != guardian)
 			cleanup_close(&partner), partner = -1;
@@ -255,7 +210,7 @@ _Noreturn void seccomp_guard(struct seccomp *seccomp, int control)
 	struct seccomp_guard_says says = {.pid = getpid()};
 	int supervisor;
 
-	leave(&control);
+	apart_leave(&control, 1);
 	seccomp->listener = receive_listener(control);
 	/* The program could not set the filter: nothing is lost. */
 	if (seccomp->listener < 0)

@@ -2,17 +2,15 @@
 #include "seccomp.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdalign.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/utsname.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "apart.h"
 #include "base/cleanup.h"
 #include "base/number.h"
 #include "inherited.h"
@@ -68,28 +66,16 @@ int seccomp_probe(struct tcpkeep_error *error)
 	return 0;
 }
 
-/*
- * Starts the guardian as nobody's child: through a process in between that sends no SIGCHLD, so
- * that the program will find nothing to wait for and no signal pending.
- */
-static int start_guardian(struct seccomp *seccomp, int control)
-{
-	pid_t between, pid;
-	int status;
+struct guardian {
+	struct seccomp *seccomp;
+	int control;
+};
 
-	between = (pid_t)syscall(SYS_clone, 0UL, NULL, NULL, NULL, 0UL);
-	if (between < 0)
-		return -errno;
-	if (between == 0) {
-		pid = fork();
-		if (pid == 0)
-			seccomp_guard(seccomp, control);
-		_exit(pid < 0 ? errno : 0);
-	}
-	while (waitpid(between, &status, __WALL) < 0)
-		if (errno != EINTR)
-			return -errno;
-	return WIFEXITED(status) ? -WEXITSTATUS(status) : -EAGAIN;
+static void guard(void *userdata)
+{
+	const struct guardian *guardian = userdata;
+
+	seccomp_guard(guardian->seccomp, guardian->control);
 }
 
 static int fail_start(int r, struct tcpkeep_error *error)
@@ -150,6 +136,7 @@ int seccomp_enter(const struct plan *plan, struct report *report, bool *ret_turn
 {
 	_cleanup_close_ int ours = -1, theirs = -1, listener = -1;
 	struct seccomp seccomp = {.plan = plan, .report = report, .listener = -1};
+	struct guardian guardian;
 	int fds[2], r;
 
 	*ret_turned = false;
@@ -162,7 +149,8 @@ int seccomp_enter(const struct plan *plan, struct report *report, bool *ret_turn
 		return error_set(error, -errno, "seccomp: no descriptors: %s", strerror(errno));
 	ours = fds[0];
 	theirs = fds[1];
-	r = start_guardian(&seccomp, theirs);
+	guardian = (struct guardian){&seccomp, theirs};
+	r = apart_start(guard, &guardian);
 	if (r < 0)
 		return fail_start(r, error);
 	close(steal_fd(&theirs));

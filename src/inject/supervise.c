@@ -3,12 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,8 +23,18 @@ struct supervisor {
 	struct sigaction on_child;
 	supervise_prepare *prepare;
 	void *userdata;
+	int cgroup; /* -1: the parent's own */
+	bool moves; /* into it by itself */
 	pid_t child;
 };
+
+/* Where clone3() does not know of cgroups (before Linux 5.7) or is forbidden: moves. */
+static int enter_cgroup(int cgroup)
+{
+	_cleanup_close_ int fd = openat(cgroup, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+
+	return fd < 0 || write(fd, "0", 1) != 1 ? -ECHILD : 0;
+}
 
 _Noreturn static void execute(const struct supervisor *supervisor, pid_t parent, int tell,
 			      char *const argv[])
@@ -35,12 +47,36 @@ _Noreturn static void execute(const struct supervisor *supervisor, pid_t parent,
 		_exit(EXIT_FAILURE);
 	sigaction(SIGCHLD, &supervisor->on_child, NULL);
 	sigprocmask(SIG_SETMASK, &supervisor->mask, NULL);
-	r = supervisor->prepare(supervisor->userdata);
+	r = supervisor->moves ? enter_cgroup(supervisor->cgroup) : 0;
+	if (r == 0)
+		r = supervisor->prepare(supervisor->userdata);
 	if (r == 0)
 		execvp(argv[0], argv);
 	error = r < 0 ? -r : errno;
 	(void)!write(tell, &error, sizeof(error));
 	_exit(EXIT_FAILURE);
+}
+
+/* fork(), of which the child is inside the cgroup from its first instruction on. */
+static pid_t start_inside(struct supervisor *supervisor)
+{
+	struct clone_args args = {.flags = CLONE_INTO_CGROUP,
+				  .exit_signal = SIGCHLD,
+				  .cgroup = (__u64)supervisor->cgroup};
+	pid_t pid;
+
+	if (supervisor->cgroup < 0) {
+		pid = fork();
+		return pid < 0 ? -errno : pid;
+	}
+	pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	if (pid >= 0)
+		return pid;
+	if (errno == EAGAIN || errno == ENOMEM)
+		return -errno;
+	supervisor->moves = true;
+	pid = fork();
+	return pid < 0 ? -errno : pid;
 }
 
 /* Starts the child; -errno of its execvp(), told through a pipe that a successful one closes. */
@@ -55,9 +91,9 @@ static int start(struct supervisor *supervisor, char *const argv[])
 		return -errno;
 	told = fds[0];
 	tell = fds[1];
-	supervisor->child = fork();
+	supervisor->child = start_inside(supervisor);
 	if (supervisor->child < 0)
-		return -errno;
+		return supervisor->child;
 	if (supervisor->child == 0)
 		execute(supervisor, parent, tell, argv);
 	close(steal_fd(&tell));
@@ -165,10 +201,11 @@ static bool take_child_news(const struct supervisor *supervisor, int *ret_status
 	return false;
 }
 
-int supervise(char *const argv[], supervise_prepare *prepare, void *userdata, int *ret_status)
+int supervise(char *const argv[], int cgroup, supervise_prepare *prepare, void *userdata,
+	      int *ret_status)
 {
 	struct sigaction by_default = {.sa_handler = SIG_DFL};
-	struct supervisor supervisor = {.prepare = prepare, .userdata = userdata};
+	struct supervisor supervisor = {.prepare = prepare, .userdata = userdata, .cgroup = cgroup};
 	_cleanup_close_ int signals = -1;
 	struct signalfd_siginfo info;
 	sigset_t all;

@@ -6,12 +6,14 @@
 typedef int supervise_prepare(void *userdata);
 
 /*
- * Executes argv in a child and stays until it ends. Signals sent to this process are passed on,
- * those of the terminal reach the child by themselves; when it stops, so does this process. The
- * child is killed when this process is. *ret_status is waitpid()'s. -errno: it could not be started
- * or executed.
+ * Executes argv in a child, inside the cgroup (a descriptor; -1: the caller's), and stays until it
+ * ends. Signals sent to this process are passed on, those of the terminal reach the child by
+ * themselves; when it stops, so does this process. The child is killed when this process is.
+ * *ret_status is waitpid()'s. -errno: it could not be started or executed; -ECHILD: not inside this
+ * cgroup.
  */
-int supervise(char *const argv[], supervise_prepare *prepare, void *userdata, int *ret_status);
+int supervise(char *const argv[], int cgroup, supervise_prepare *prepare, void *userdata,
+	      int *ret_status);
 
 /* Ends this process the way the child ended: does not return. A core is dumped once, by the child.
  */

@@ -229,6 +229,29 @@ int policy_count_read(const struct policy_fds *fds, const struct policy_set *set
 	return 0;
 }
 
+int policy_count_single(const struct policy_fds *fds, struct policy_single_count *ret)
+{
+	int processors = libbpf_num_possible_cpus();
+	_cleanup_free_ struct policy_single_count *each = calloc((size_t)processors, sizeof(*each));
+	struct policy_single_count sum = {0};
+	__u32 zero = 0;
+
+	if (!each)
+		return -ENOMEM;
+	if (bpf_map_lookup_elem(fds->counts, &zero, each) < 0)
+		return -errno;
+	for (int i = 0; i < processors; i++) {
+		sum.of.set += each[i].of.set;
+		sum.of.own += each[i].of.own;
+		sum.of.failed += each[i].of.failed;
+		sum.accepted += each[i].accepted;
+		sum.listening += each[i].listening;
+		sum.withheld += each[i].withheld;
+	}
+	*ret = sum;
+	return 0;
+}
+
 static int set_tagging(const struct policy_fds *fds, enum policy_tagging tagging)
 {
 	struct policy_control control = {.tagging = tagging};

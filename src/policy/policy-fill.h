@@ -36,6 +36,8 @@ int policy_in_force(const struct policy_fds *fds, struct policy_set **ret);
 /* Nothing is in force any more. 1: something was; 0. */
 int policy_clear(const struct policy_fds *fds);
 
+int policy_count_single(const struct policy_fds *fds, struct policy_single_count *ret);
+
 int policy_count_read(const struct policy_fds *fds, const struct policy_set *set, size_t rule,
 		      struct policy_count *ret);
 

@@ -45,20 +45,19 @@ static void name_program(int cgroup_fd, enum bpf_attach_type type, char *buf, si
 			     sizeof(shown)));
 }
 
-int policy_hook_attach(struct policy_fds *fds, unsigned hook, int cgroup_fd,
-		       struct tcpkeep_error *ret_error)
+static size_t place_of(unsigned hook)
 {
-	size_t at = hook == POLICY_HOOK_SOCK_OPS ? 0 : 1;
-	int program = at == 0 ? fds->sock_ops : fds->setsockopt;
-	char name[96];
-	int link, r;
+	return hook == POLICY_HOOK_SOCK_OPS ? 0 : 1;
+}
 
-	link = bpf_link_create(program, cgroup_fd, hooks[at].type, NULL);
-	if (link >= 0) {
-		*(at == 0 ? &fds->sock_ops_link : &fds->setsockopt_link) = link;
-		return 0;
-	}
-	r = -errno;
+static int program_of(const struct policy_fds *fds, unsigned hook)
+{
+	return hook == POLICY_HOOK_SOCK_OPS ? fds->sock_ops : fds->setsockopt;
+}
+
+static int refused(size_t at, int cgroup_fd, int r, struct tcpkeep_error *ret_error)
+{
+	char name[96];
 	/* hierarchy_allows_attach(): the privilege was there, or nothing were loaded. */
 	if (r != -EPERM)
 		return error_set(ret_error, r, "cannot attach to the cgroup's %s hook: %s",
@@ -69,6 +68,35 @@ int policy_hook_attach(struct policy_fds *fds, unsigned hook, int cgroup_fd,
 			 "its owner must attach it with BPF_F_ALLOW_MULTI, or 'bpftool cgroup "
 			 "detach' takes it off",
 			 hooks[at].name, name);
+}
+
+int policy_hook_attach(struct policy_fds *fds, unsigned hook, int cgroup_fd,
+		       struct tcpkeep_error *ret_error)
+{
+	size_t at = place_of(hook);
+	int link;
+
+	link = bpf_link_create(program_of(fds, hook), cgroup_fd, hooks[at].type, NULL);
+	if (link < 0)
+		return refused(at, cgroup_fd, -errno, ret_error);
+	*(at == 0 ? &fds->sock_ops_link : &fds->setsockopt_link) = link;
+	return 0;
+}
+
+int policy_hook_leave(const struct policy_fds *fds, unsigned hook, int cgroup_fd,
+		      struct tcpkeep_error *ret_error)
+{
+	size_t at = place_of(hook);
+
+	if (bpf_prog_attach(program_of(fds, hook), cgroup_fd, hooks[at].type, BPF_F_ALLOW_MULTI) <
+	    0)
+		return refused(at, cgroup_fd, -errno, ret_error);
+	return 0;
+}
+
+void policy_hook_detach(const struct policy_fds *fds, unsigned hook, int cgroup_fd)
+{
+	bpf_prog_detach2(program_of(fds, hook), cgroup_fd, hooks[place_of(hook)].type);
 }
 
 int policy_link_holds(int link_fd)

@@ -15,6 +15,11 @@
 int policy_hook_attach(struct policy_fds *fds, unsigned hook, int cgroup_fd,
 		       struct tcpkeep_error *ret_error);
 
+/* Attaches it for as long as the cgroup is there, without a link. */
+int policy_hook_leave(const struct policy_fds *fds, unsigned hook, int cgroup_fd,
+		      struct tcpkeep_error *ret_error);
+void policy_hook_detach(const struct policy_fds *fds, unsigned hook, int cgroup_fd);
+
 /* 1: the link holds its program on its cgroup; 0: somebody took it away, or the cgroup is gone. */
 int policy_link_holds(int link_fd);
 

@@ -37,6 +37,11 @@ int policy_kernel_remove(const char *cgroup, bool all, struct tcpkeep_error *ret
 	return not_built(ret_error);
 }
 
+int policy_kernel_built(struct tcpkeep_error *ret_error)
+{
+	return not_built(ret_error);
+}
+
 int policy_kernel_attach(const struct policy *policy, int cgroup_fd, struct policy_kernel **ret,
 			 struct tcpkeep_error *ret_error)
 {
@@ -56,6 +61,11 @@ int policy_kernel_count(const struct policy_kernel *kernel, size_t rule,
 }
 
 void policy_kernel_detach(struct policy_kernel **kernel)
+{
+	*kernel = NULL;
+}
+
+void policy_kernel_close(struct policy_kernel **kernel)
 {
 	*kernel = NULL;
 }

@@ -158,7 +158,7 @@ static int make_place(struct apply *apply)
 
 	if (apply->place.name[0])
 		return 0;
-	r = policy_load(apply->target.id, NULL, &apply->fds);
+	r = policy_load(apply->target.id, &apply->fds);
 	if (r < 0)
 		return r;
 	/* Attached with nothing in it: inert. Pinned at once, so that it is found after a kill. */

@@ -68,6 +68,10 @@ struct policy_kernel_rule {
 	uint64_t set;     /* given the settings */
 	uint64_t own; /* mode default: the program had keepalive on already, and was left alone */
 	uint64_t failed; /* the kernel refused; the socket is as it was */
+	/* Of a single rule without selectors alone (policy_kernel_attach()): */
+	uint64_t accepted;  /* of those set */
+	uint64_t listening; /* listeners set, which are not among them */
+	uint64_t withheld;  /* calls of programs that would undo what is enforced */
 };
 
 /* Somebody else's program on the same cgroup, on a hook that is ours as well. */
@@ -114,9 +118,16 @@ int policy_kernel_status(const char *cgroup, policy_kernel_status_fn fn, void *u
  */
 int policy_kernel_remove(const char *cgroup, bool all, struct tcpkeep_error *ret_error);
 
+/* Does this build have the kernel side at all? 0 or -EOPNOTSUPP with words. */
+int policy_kernel_built(struct tcpkeep_error *ret_error);
+
 /*
- * A policy that nothing is pinned of: it holds for the sockets of one cgroup until
- * policy_kernel_detach() or the end of the process. For `run`.
+ * A policy that nothing is pinned of, and that no descriptor has to hold: it is there for the
+ * sockets of one cgroup until policy_kernel_detach(), or until the cgroup is removed and the last
+ * of its sockets is closed. For `run`.
+ *
+ * A single rule without selectors costs less than a policy, to load and for each connection, and in
+ * mode default a program that had keepalive on already is given the values that it left off.
  */
 struct policy_kernel;
 int policy_kernel_attach(const struct policy *policy, int cgroup_fd, struct policy_kernel **ret,
@@ -125,4 +136,9 @@ int policy_kernel_attach(const struct policy *policy, int cgroup_fd, struct poli
 /* The counters of one rule: rule->name is the policy's own. */
 int policy_kernel_count(const struct policy_kernel *kernel, size_t rule,
 			struct policy_kernel_rule *ret);
+
+/* Takes it away from the cgroup. NULL: nothing. */
 void policy_kernel_detach(struct policy_kernel **kernel);
+
+/* Leaves it there. NULL: nothing. */
+void policy_kernel_close(struct policy_kernel **kernel);

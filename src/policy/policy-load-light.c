@@ -24,7 +24,7 @@ static int keep(int fd)
 	return fcntl(fd, F_DUPFD_CLOEXEC, 3);
 }
 
-int policy_load_light(const struct policy_config *config, struct policy_fds *ret)
+int policy_load_light(uint32_t hz, uint64_t cgroup, struct policy_fds *ret)
 {
 	struct policy_light *skeleton = policy_light__open();
 	struct policy_fds fds = POLICY_FDS_NONE;
@@ -32,11 +32,8 @@ int policy_load_light(const struct policy_config *config, struct policy_fds *ret
 
 	if (!skeleton)
 		return -ENOMEM;
-	skeleton->rodata->tcpkeep_hz = config->hz;
-	skeleton->rodata->tcpkeep_cgroup = config->cgroup;
-	skeleton->rodata->tcpkeep_one_rule = config->one_rule;
-	if (config->one_rule)
-		skeleton->rodata->tcpkeep_action = *config->one_rule;
+	skeleton->rodata->tcpkeep_hz = hz;
+	skeleton->rodata->tcpkeep_cgroup = cgroup;
 	r = policy_light__load(skeleton);
 	if (r == 0) {
 		fds.sets = keep(skeleton->maps.tcpkeep_sets.map_fd);

@@ -27,17 +27,27 @@ void policy_fds_close(struct policy_fds *fds)
 	errno = saved;
 }
 
-int policy_load(uint64_t cgroup, const struct policy_action *one_rule, struct policy_fds *ret)
+int policy_load(uint64_t cgroup, struct policy_fds *ret)
 {
-	struct policy_config config = {.cgroup = cgroup, .one_rule = one_rule};
 	struct tcpkeep_kernel kernel;
 	int r;
 
 	tcpkeep_kernel_read(TCPKEEP_NETNS_OWN, &kernel);
-	config.hz = kernel.hz;
-	r = policy_load_light(&config, ret);
+	r = policy_load_light(kernel.hz, cgroup, ret);
 	/* No privilege is none for libbpf either. */
 	if (r == 0 || r == -EPERM || r == -ENOMEM)
 		return r;
-	return policy_load_full(&config, ret);
+	return policy_load_full(kernel.hz, cgroup, ret);
+}
+
+int policy_load_single(const struct policy_action *action, struct policy_fds *ret)
+{
+	struct tcpkeep_kernel kernel;
+	int r;
+
+	tcpkeep_kernel_read(TCPKEEP_NETNS_OWN, &kernel);
+	r = policy_load_single_light(kernel.hz, action, ret);
+	if (r == 0 || r == -EPERM || r == -ENOMEM)
+		return r;
+	return policy_load_single_full(kernel.hz, action, ret);
 }

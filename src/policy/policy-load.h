@@ -23,21 +23,23 @@ struct policy_fds {
 
 void policy_fds_close(struct policy_fds *fds);
 
-struct policy_config {
-	uint32_t hz;
-	uint64_t cgroup; /* the id of the one that the walk over open listeners keeps to */
-	const struct policy_action *one_rule; /* for every connection, for good; NULL: sets */
-};
-
-/* 0 or -errno as bpf(2) says it. */
-int policy_load_light(const struct policy_config *config, struct policy_fds *ret);
-int policy_load_full(const struct policy_config *config, struct policy_fds *ret);
-
 /*
- * The one, and where the kernel is too old for it the other. one_rule may be NULL; with it there is
- * nothing to look up, and little to verify: a tenth of the time.
+ * cgroup: the id of the one that the walk over open listeners keeps to. 0 or -errno as bpf(2) says
+ * it.
  */
-int policy_load(uint64_t cgroup, const struct policy_action *one_rule, struct policy_fds *ret);
+int policy_load_light(uint32_t hz, uint64_t cgroup, struct policy_fds *ret);
+int policy_load_full(uint32_t hz, uint64_t cgroup, struct policy_fds *ret);
+
+/* The one, and where the kernel is too old for it the other. */
+int policy_load(uint64_t cgroup, struct policy_fds *ret);
+
+/* The same for bpf/single: every connection gets this. counts has one element; sets, control and
+ * tag_listeners are not there. */
+int policy_load_single_light(uint32_t hz, const struct policy_action *action,
+			     struct policy_fds *ret);
+int policy_load_single_full(uint32_t hz, const struct policy_action *action,
+			    struct policy_fds *ret);
+int policy_load_single(const struct policy_action *action, struct policy_fds *ret);
 
 /* Tells two builds of the programs apart. */
 uint64_t policy_build_id(void);

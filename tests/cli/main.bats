@@ -98,7 +98,7 @@ bash_offers() {
 	[ "$(bash_offers tcpkeep explain ti)" = time= ]
 	[ "$(bash_offers tcpkeep sysctl --all)" = --all-netns ]
 	[ -z "$(bash_offers tcpkeep sysctl user)" ]
-	[ "$(bash_offers tcpkeep run --method "" | sort | xargs)" = "auto preload seccomp" ]
+	[ "$(bash_offers tcpkeep run --method "" | sort | xargs)" = "auto bpf preload seccomp" ]
 	[ "$(bash_offers tcpkeep policy st)" = status ]
 	[ "$(bash_offers tcpkeep policy apply --dry)" = --dry-run ]
 	cd "$BATS_TEST_TMPDIR"

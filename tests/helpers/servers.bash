@@ -15,7 +15,7 @@ serve_postgres() {
 	nobodys_directory "$STAGE/postgres"
 	cd "$STAGE/postgres" || return
 	(as_nobody initdb -D data -N -A trust -U postgres --no-locale -E UTF8)
-	as_nobody "${RUN[@]}" postgres -D data -p "$PGPORT" -c listen_addresses=127.0.0.1 \
+	run_as_nobody postgres -D data -p "$PGPORT" -c listen_addresses=127.0.0.1 \
 		-c unix_socket_directories= -c fsync=off
 }
 
@@ -42,7 +42,7 @@ serve_sshd() {
 	(as_nobody ssh-keygen -q -t ed25519 -N "" -f "$STAGE/sshd/host-key")
 	printf '%s\n' "ListenAddress 127.0.0.1:$SSHD" "HostKey $STAGE/sshd/host-key" "PidFile none" \
 		"AuthorizedKeysFile $STAGE/ssh-key.pub" "StrictModes no" "UsePAM no" >"$STAGE/sshd.conf"
-	as_nobody "${RUN[@]}" "$(command -v sshd)" -D -e -f "$STAGE/sshd.conf"
+	run_as_nobody "$(command -v sshd)" -D -e -f "$STAGE/sshd.conf"
 }
 
 serve_haproxy() {

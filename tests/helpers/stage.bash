@@ -112,6 +112,14 @@ as_nobody() {
 	fi
 }
 
+# run_as_nobody COMMAND...: the same under tcpkeep, which for bpf is root itself.
+run_as_nobody() {
+	if [ "${METHOD-}" = bpf ]; then
+		exec "${RUN[@]}" setpriv --reuid=65534 --regid=65534 --clear-groups -- "$@"
+	fi
+	as_nobody "${RUN[@]}" "$@"
+}
+
 # For a daemon that stops being root by itself, which it cannot in a user namespace.
 as_daemon() {
 	if [ "$ROOM_USERS" = 1 ]; then exec "$@"; else as_nobody "$@"; fi

@@ -8,7 +8,7 @@ timer_of_client() {
 	in_netns sh -c '
 		ip link set lo up
 		mkfifo "$BATS_TEST_TMPDIR/in"
-		"$TCPKEEP" run "$@" -- "$SHIM_PROGRAM" connect4 <"$BATS_TEST_TMPDIR/in" >"$BATS_TEST_TMPDIR/out" &
+		"$TCPKEEP" run --method preload "$@" -- "$SHIM_PROGRAM" connect4 <"$BATS_TEST_TMPDIR/in" >"$BATS_TEST_TMPDIR/out" &
 		exec 5>"$BATS_TEST_TMPDIR/in"
 		tail -f -n +1 --pid=$! "$BATS_TEST_TMPDIR/out" | grep -q -m1 ready
 		ss -tnoH state established
@@ -27,7 +27,7 @@ timer_of_client() {
 	run --separate-stderr "$TCPKEEP" run time=2m --verbose -- true
 	[ "$status" -eq 0 ]
 	[[ $stderr == *"settings on time=120 intvl=10 probes=6, mode default"* ]]
-	run --separate-stderr "$TCPKEEP" run intvl=5 user-timeout=3m --enforce --verbose -- true
+	run --separate-stderr "$TCPKEEP" run --method preload intvl=5 user-timeout=3m --enforce --verbose -- true
 	[[ $stderr == *"settings on time=60 intvl=5 probes=6 user-timeout=3m, mode enforce"* ]]
 	[[ $stderr == *"method preload, library $SHIM_LIBRARY"* ]]
 	timer_of_client time=30
@@ -60,8 +60,6 @@ timer_of_client() {
 	[[ $output == *"did you mean '--enforce'?"* ]]
 	run "$TCPKEEP" run --method magic -- true
 	[ "$status" -eq 2 ]
-	run "$TCPKEEP" run --method bpf -- true
-	[ "$status" -eq 4 ]
 	run "$TCPKEEP" run --method preload -- true
 	[ "$status" -eq 0 ]
 	run "$TCPKEEP" run --method auto -- true
@@ -153,7 +151,7 @@ timer_of_client() {
 
 @test "a library that is preloaded already stays, behind ours, and sees our calls" {
 	in_netns env LD_PRELOAD="$SHIM_RECORDER" sh -c 'ip link set lo up 2>/dev/null
-		: | "$TCPKEEP" run -- "$SHIM_PROGRAM" own nothing'
+		: | "$TCPKEEP" run --method preload -- "$SHIM_PROGRAM" own nothing'
 	[ "$status" -eq 0 ]
 	# Two sockets by the program, one that listens: four options each for listen() and nothing else.
 	[[ $stderr == *"recorder: socket 2 connect 0 setsockopt 4"* ]]
@@ -201,17 +199,17 @@ timer_of_client() {
 }
 
 @test "the report counts what was set, left alone, refused" {
-	in_netns sh -c 'ip link set lo up; : | "$TCPKEEP" run --report --json -- "$SHIM_PROGRAM" connect4'
+	in_netns sh -c 'ip link set lo up; : | "$TCPKEEP" run --method preload --report --json -- "$SHIM_PROGRAM" connect4'
 	[ "$status" -eq 0 ]
 	jq -e '.schema == "tcpkeep.run-report/1" and .set == 3 and .connected == 1 and .accepted == 1
 		and .listening == 1 and .left_alone == 0 and .refused == 0 and .programs == 1
 		and .settings == {on: true, time_s: 60, intvl_s: 10, probes: 6} and .mode == "default"' \
 		<<<"$stderr"
-	in_netns sh -c 'ip link set lo up; : | "$TCPKEEP" run --report --json -- "$SHIM_PROGRAM" own off'
+	in_netns sh -c 'ip link set lo up; : | "$TCPKEEP" run --method preload --report --json -- "$SHIM_PROGRAM" own off'
 	jq -e '.set == 1 and .left_alone == 1' <<<"$stderr"
-	in_netns sh -c 'ip link set lo up; : | "$TCPKEEP" run --enforce --report --json -- "$SHIM_PROGRAM" enforce tcp none'
+	in_netns sh -c 'ip link set lo up; : | "$TCPKEEP" run --method preload --enforce --report --json -- "$SHIM_PROGRAM" enforce tcp none'
 	jq -e '.set == 3 and .withheld == 16 and .mode == "enforce"' <<<"$stderr"
-	in_netns sh -c 'ip link set lo up; : | "$TCPKEEP" run user-timeout=2m --report --json -- "$SHIM_PROGRAM" mptcp'
+	in_netns sh -c 'ip link set lo up; : | "$TCPKEEP" run --method preload user-timeout=2m --report --json -- "$SHIM_PROGRAM" mptcp'
 	jq -e '.refused > 0 and (.errors | length) > 0' <<<"$stderr"
 	run --separate-stderr "$TCPKEEP" run --method preload --report -- sh -c 'true; sh -c true; exit 3'
 	[ "$status" -eq 3 ]
@@ -221,7 +219,7 @@ timer_of_client() {
 }
 
 @test "threads, forks and children count in one report" {
-	in_netns sh -c 'ip link set lo up; : | "$TCPKEEP" run time=61 intvl=11 probes=7 --report --json -- \
+	in_netns sh -c 'ip link set lo up; : | "$TCPKEEP" run --method preload time=61 intvl=11 probes=7 --report --json -- \
 		"$SHIM_PROGRAM" fork 61 11 7 400'
 	[ "$status" -eq 0 ]
 	# 8 threads of 400 turns: each 11th is left alone; 50 children of one turn.

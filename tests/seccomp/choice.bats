@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: MIT
-# Which method is chosen, why, and what is said about it.
+# Which method is chosen where the kernel cannot do it (bpf: tests/bpf), why, and what is said about it.
 
 load common
 
+# Without what bpf takes; root can do all else.
+without_bpf() {
+	if [ "$(id -u)" = 0 ]; then setpriv --bounding-set -net_admin "$@"; else "$@"; fi
+}
+
 # chosen COMMAND...: the method, as --verbose tells it.
 chosen() {
-	run --separate-stderr "$TCPKEEP" run -v -- "$@"
+	run --separate-stderr without_bpf "$TCPKEEP" run -v -- "$@"
 	sed -n 's/^tcpkeep: run: method \([a-z]*\).*/\1/p' <<<"$stderr"
 }
 
@@ -42,16 +47,16 @@ chosen() {
 	fi
 	[ "$(chosen sh -c true)" = seccomp ]
 	[ "$(chosen env -i sh -c true)" = seccomp ]
-	run --separate-stderr setpriv --bounding-set -sys_admin --inh-caps -sys_admin "$TCPKEEP" run -v -- sh -c true
+	run --separate-stderr setpriv --bounding-set -sys_admin,-net_admin --inh-caps -sys_admin "$TCPKEEP" run -v -- sh -c true
 	[[ $stderr == *"method preload"* ]]
 	# Once no_new_privs is there, nothing is lost.
-	run --separate-stderr setpriv --no-new-privs --bounding-set -sys_admin "$TCPKEEP" run -v -- sh -c true
+	run --separate-stderr setpriv --no-new-privs --bounding-set -sys_admin,-net_admin "$TCPKEEP" run -v -- sh -c true
 	[[ $stderr == *"method seccomp"* ]]
 }
 
 @test "without CAP_SYS_ADMIN the loss of setuid is said before the start" {
 	[ "$(id -u)" = 0 ] || skip "needs root, to give it up"
-	run setpriv --bounding-set -sys_admin "$TCPKEEP" run --method seccomp -- sh -c 'grep NoNewPrivs /proc/self/status'
+	run setpriv --bounding-set -sys_admin,-net_admin "$TCPKEEP" run --method seccomp -- sh -c 'grep NoNewPrivs /proc/self/status'
 	[[ "${lines[0]}" == "tcpkeep: warning: run: setuid programs that it starts"* ]]
 	[[ $output == *$'NoNewPrivs:\t1'* ]]
 	run "$TCPKEEP" run --method seccomp -- sh -c 'grep NoNewPrivs /proc/self/status'
@@ -64,9 +69,9 @@ chosen() {
 	cp "$SECCOMP_PROGRAM" "$BATS_TEST_TMPDIR/setuid"
 	chown 65534 "$BATS_TEST_TMPDIR/setuid"
 	chmod 4755 "$BATS_TEST_TMPDIR/setuid"
-	in_netns sh -c 'ip link set lo up && exec "$TCPKEEP" run time=61 intvl=11 probes=7 -- "$BATS_TEST_TMPDIR/setuid" connect4'
+	in_netns sh -c 'ip link set lo up && exec setpriv --bounding-set -net_admin "$TCPKEEP" run time=61 intvl=11 probes=7 -- "$BATS_TEST_TMPDIR/setuid" connect4'
 	all_are "$OURS"
-	run setpriv --bounding-set -sys_admin "$TCPKEEP" run -- "$BATS_TEST_TMPDIR/setuid" connect4
+	run setpriv --bounding-set -sys_admin,-net_admin "$TCPKEEP" run -- "$BATS_TEST_TMPDIR/setuid" connect4
 	[ "$status" -eq 4 ]
 	[[ $output == *"method preload: "*"gains privileges"* ]]
 	[[ $output == *"method seccomp: "*"no_new_privs"* ]]
@@ -76,10 +81,10 @@ chosen() {
 	run "$TCPKEEP" run --method seccomp -- "$TCPKEEP" run --method seccomp -- echo started
 	[ "$status" -eq 4 ]
 	[[ $output == *"is in charge of this process already"* && $output != *started* ]]
-	run "$TCPKEEP" run --method seccomp -- "$TCPKEEP" run -v -- true
+	run without_bpf "$TCPKEEP" run --method seccomp -- "$TCPKEEP" run -v -- true
 	[ "$status" -eq 0 ]
 	[[ $output == *"method preload"* ]]
-	run "$TCPKEEP" run --method seccomp -- "$TCPKEEP" run -- "$SECCOMP_PROGRAM" clean
+	run without_bpf "$TCPKEEP" run --method seccomp -- "$TCPKEEP" run -- "$SECCOMP_PROGRAM" clean
 	[ "$status" -eq 4 ]
 }
 
@@ -100,7 +105,7 @@ print(*[c.getsockopt(*o) for o in ((1, 9), (6, 4), (6, 5), (6, 6))])'"
 
 @test "a tree of everything: bash, python3, curl, a static program, Go" {
 	[ "$(id -u)" = 0 ] || skip "as root auto takes seccomp"
-	in_netns sh -c 'ip link set lo up; exec "$TCPKEEP" run time=61 intvl=11 probes=7 --report -- bash -c "
+	in_netns sh -c 'ip link set lo up; exec setpriv --bounding-set -net_admin "$TCPKEEP" run time=61 intvl=11 probes=7 --report -- bash -c "
 		\"$SECCOMP_PROGRAM\" connect4
 		python3 -c \"import socket; l = socket.create_server((\\\"127.0.0.1\\\", 0)); socket.create_connection(l.getsockname())\"
 		exec 3<>/dev/tcp/127.0.0.1/1

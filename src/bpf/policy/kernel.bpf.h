@@ -2,8 +2,14 @@
 /* Of the kernel's own: the members that are read; CO-RE finds them in the running one. */
 #pragma once
 
+#include <linux/bpf.h>
 #include <linux/types.h>
 #include <stdbool.h>
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
 
 #define CORE __attribute__((preserve_access_index))
 
@@ -18,6 +24,10 @@
 #define TCP_KEEPINTVL    5
 #define TCP_KEEPCNT      6
 #define TCP_USER_TIMEOUT 18
+
+/* include/net/tcp.h: of TCP_KEEPIDLE and TCP_KEEPINTVL; of TCP_KEEPCNT */
+#define MAX_TCP_KEEPIDLE 32767
+#define MAX_TCP_KEEPCNT  127
 
 /* include/net/tcp_states.h, include/net/sock.h */
 #define TCP_LISTEN    10

@@ -4,30 +4,12 @@
  * program that makes it is known; an accepted one when it is established. Both only once, in the
  * kernel, with the socket locked; nothing is called for a packet.
  */
-#include <linux/bpf.h>
-#include <linux/types.h>
-#include <stdbool.h>
-
-#include <bpf/bpf_core_read.h>
-#include <bpf/bpf_endian.h>
-#include <bpf/bpf_helpers.h>
-#include <bpf/bpf_tracing.h>
-
-#include "bpf/policy/kernel.bpf.h"
-#include "bpf/policy/names.bpf.h"
 #include "bpf/policy/policy.h"
-
-const volatile __u32 tcpkeep_hz = 250;
+#include "bpf/policy/give.bpf.h"
+#include "bpf/policy/names.bpf.h"
 
 /* The cgroup that the walk over open listeners keeps to. */
 const volatile __u64 tcpkeep_cgroup = 0;
-
-/* One rule for all, as `run` has it: no set, and little for the verifier to follow. */
-const volatile bool tcpkeep_one_rule = false;
-const volatile struct policy_action tcpkeep_action = {};
-
-/* Something waits, or has waited, for a connection to stand. */
-__u32 tcpkeep_any_due = 0;
 
 struct policy_inner {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -64,13 +46,6 @@ struct {
 	__type(key, int);
 	__type(value, struct policy_tag);
 } tcpkeep_tags SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct policy_mark);
-} tcpkeep_marks SEC(".maps");
 
 static __always_inline struct policy_set *current_set(void)
 {
@@ -172,13 +147,6 @@ static __always_inline int decide(const struct policy_set *set, struct tcp_sock 
 	return rule >= 0 ? rule : tcpkeep_first(set, bits, row);
 }
 
-enum outcome {
-	OUTCOME_SET,
-	OUTCOME_OWN,
-	OUTCOME_FAILED,
-	OUTCOME_LEFT,
-};
-
 static __always_inline void count(__u32 at, __u32 what)
 {
 	struct policy_count *counts = bpf_map_lookup_elem(&tcpkeep_counts, &at);
@@ -196,150 +164,12 @@ static __always_inline void count(__u32 at, __u32 what)
 		__sync_fetch_and_add(&counts->left, 1);
 }
 
-static __always_inline long write_option(struct bpf_sock_ops *ctx, int level, int option, int value)
-{
-	return bpf_setsockopt(ctx, level, option, &value, sizeof(value));
-}
-
-static __always_inline bool is_on(struct tcp_sock *tp)
-{
-	return ((struct sock *)tp)->__sk_common.skc_flags & (1UL << SOCK_KEEPOPEN);
-}
-
-/* What to write: all with enforce, otherwise what the program left off. */
-static __always_inline __u8 fields_to_write(const struct policy_action *action, struct tcp_sock *tp)
-{
-	__u8 fields = action->fields;
-
-	if (action->mode == POLICY_ACTION_ENFORCE)
-		return fields;
-	if (tp->keepalive_time)
-		fields &= ~POLICY_FIELD_TIME;
-	if (tp->keepalive_intvl)
-		fields &= ~POLICY_FIELD_INTVL;
-	if (tp->keepalive_probes)
-		fields &= ~POLICY_FIELD_PROBES;
-	if (tp->inet_conn.icsk_user_timeout)
-		fields &= ~POLICY_FIELD_USER_TIMEOUT;
-	return fields;
-}
-
-/* What was there before: a socket is given all of it or nothing. */
-struct before {
-	__u32 time, intvl; /* ticks; 0: the sysctl's */
-	__u8 probes;
-};
-
-/* A value that was the sysctl's cannot be given back (0 is refused); keepalive is off with it. */
-static __always_inline void put_back(struct bpf_sock_ops *ctx, const struct before *before,
-				     __u8 fields)
-{
-	if (fields & POLICY_FIELD_TIME && before->time)
-		write_option(ctx, SOL_TCP, TCP_KEEPIDLE, before->time / tcpkeep_hz);
-	if (fields & POLICY_FIELD_INTVL && before->intvl)
-		write_option(ctx, SOL_TCP, TCP_KEEPINTVL, before->intvl / tcpkeep_hz);
-	if (fields & POLICY_FIELD_PROBES && before->probes)
-		write_option(ctx, SOL_TCP, TCP_KEEPCNT, before->probes);
-}
-
-/* The values before SO_KEEPALIVE: it arms the timer, once, with what holds by then. */
-static __always_inline long write_fields(struct bpf_sock_ops *ctx,
-					 const struct policy_action *action, __u8 fields)
-{
-	long r = 0;
-
-	if (fields & POLICY_FIELD_TIME)
-		r = write_option(ctx, SOL_TCP, TCP_KEEPIDLE, action->time_s);
-	if (r == 0 && fields & POLICY_FIELD_INTVL)
-		r = write_option(ctx, SOL_TCP, TCP_KEEPINTVL, action->intvl_s);
-	if (r == 0 && fields & POLICY_FIELD_PROBES)
-		r = write_option(ctx, SOL_TCP, TCP_KEEPCNT, action->probes);
-	if (r == 0 && fields & POLICY_FIELD_USER_TIMEOUT)
-		r = write_option(ctx, SOL_TCP, TCP_USER_TIMEOUT, (int)action->user_timeout_ms);
-	if (r == 0 && fields & POLICY_FIELD_ON)
-		r = write_option(ctx, SOL_SOCKET, SO_KEEPALIVE, action->on);
-	return r;
-}
-
-/* The socket that the program holds: its setsockopt() comes with that one. */
-static __always_inline void mark_mptcp(struct bpf_sock *sk, struct policy_mark *mark)
-{
-	struct mptcp_sock *msk;
-
-	/* 5.19: 3bc253c2e652 */
-	if (!bpf_core_enum_value_exists(enum bpf_func_id___running,
-					BPF_FUNC_skc_to_mptcp_sock___running))
-		return;
-	msk = bpf_skc_to_mptcp_sock(sk);
-	if (msk)
-		bpf_sk_storage_get(&tcpkeep_marks, msk, mark, BPF_SK_STORAGE_GET_F_CREATE);
-}
-
-/*
- * A user timeout in force while connecting would cut the handshake short, too: it waits until the
- * connection stands.
- */
-static __always_inline __u32 give(struct bpf_sock_ops *ctx, struct bpf_sock *sk,
-				  struct tcp_sock *tp, const struct policy_action *action,
-				  bool connecting)
-{
-	bool enforce = action->mode == POLICY_ACTION_ENFORCE;
-	struct policy_mark mark = {}, *marked;
-	struct before before;
-	__u8 fields, later = 0;
-
-	if (action->mode == POLICY_ACTION_LEAVE)
-		return OUTCOME_LEFT;
-	if (!enforce && is_on(tp))
-		return OUTCOME_OWN;
-	before = (struct before){tp->keepalive_time, tp->keepalive_intvl, tp->keepalive_probes};
-	fields = fields_to_write(action, tp);
-	if (connecting)
-		later = fields & POLICY_FIELD_USER_TIMEOUT;
-	if (write_fields(ctx, action, fields & ~later) != 0) {
-		put_back(ctx, &before, fields);
-		return OUTCOME_FAILED;
-	}
-	if (!enforce && !later)
-		return OUTCOME_SET;
-	mark.due = later;
-	if (later)
-		tcpkeep_any_due = 1;
-	mark.user_timeout_ms = action->user_timeout_ms;
-	mark.enforced = enforce ? action->fields : 0;
-	marked = bpf_sk_storage_get(&tcpkeep_marks, sk, &mark, BPF_SK_STORAGE_GET_F_CREATE);
-	if (marked)
-		*marked = mark;
-	if (enforce && tp->is_mptcp)
-		mark_mptcp(sk, &mark);
-	return marked ? OUTCOME_SET : OUTCOME_FAILED;
-}
-
 static __always_inline void read_tag(struct bpf_sock *sk, char comm[POLICY_COMM])
 {
 	struct policy_tag *tag = bpf_sk_storage_get(&tcpkeep_tags, sk, NULL, 0);
 
 	if (tag)
 		__builtin_memcpy(comm, tag->comm, POLICY_COMM);
-}
-
-/* Two that connect to each other at once, or one to itself: decided in connect() already. */
-static __always_inline bool is_ours_twice(struct tcp_sock *tp, bool connecting)
-{
-	return !connecting && ((struct sock *)tp)->sk_socket;
-}
-
-/* One rule for all: nothing to look up. */
-static __always_inline void on_any(struct bpf_sock_ops *ctx, struct bpf_sock *sk, bool connecting)
-{
-	const struct policy_action *action = (const struct policy_action *)&tcpkeep_action;
-	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
-
-	/* Hides from the compiler that it is all zero. */
-	asm("" : "+r"(action));
-	if (!tp || is_ours_twice(tp, connecting))
-		return;
-	count(0, give(ctx, sk, tp, action, connecting));
 }
 
 static __always_inline void on_connection(struct bpf_sock_ops *ctx, struct bpf_sock *sk,
@@ -369,18 +199,7 @@ static __always_inline void on_connection(struct bpf_sock_ops *ctx, struct bpf_s
 		return;
 	rule &= POLICY_SET_RULES - 1;
 	count((set->half & 1) * POLICY_SET_RULES + (__u32)rule,
-	      give(ctx, sk, tp, &set->action[rule], connecting));
-}
-
-/* What had to wait for the connection to stand. */
-static __always_inline void on_established(struct bpf_sock_ops *ctx, struct bpf_sock *sk)
-{
-	struct policy_mark *mark = bpf_sk_storage_get(&tcpkeep_marks, sk, NULL, 0);
-
-	if (!mark || !mark->due)
-		return;
-	mark->due = 0;
-	write_option(ctx, SOL_TCP, TCP_USER_TIMEOUT, (int)mark->user_timeout_ms);
+	      give(ctx, sk, tp, &set->action[rule], connecting, false));
 }
 
 /* Does any rule in force care for this program? Without one, it may as well be unknown. */
@@ -411,7 +230,7 @@ __noinline int tcpkeep_on_listen(struct bpf_sock_ops *ctx)
 	struct policy_tag tag = {};
 	__u32 which = tagging();
 
-	if (!sk || tcpkeep_one_rule || which == POLICY_TAG_NONE)
+	if (!sk || which == POLICY_TAG_NONE)
 		return 1;
 	read_caller(tag.comm);
 	if (which == POLICY_TAG_ALL || is_asked_for(tag.comm))
@@ -428,10 +247,7 @@ __noinline int tcpkeep_on_connection(struct bpf_sock_ops *ctx)
 		return 1;
 	if (!connecting && tcpkeep_any_due)
 		on_established(ctx, sk);
-	if (tcpkeep_one_rule)
-		on_any(ctx, sk, connecting);
-	else
-		on_connection(ctx, sk, connecting);
+	on_connection(ctx, sk, connecting);
 	return 1;
 }
 
@@ -456,38 +272,10 @@ int tcpkeep_sock_ops(struct bpf_sock_ops *ctx)
 	return 1;
 }
 
-static __always_inline __u8 field_of(int level, int option)
-{
-	if (level == SOL_SOCKET)
-		return option == SO_KEEPALIVE ? POLICY_FIELD_ON : 0;
-	if (level != SOL_TCP)
-		return 0;
-	switch (option) {
-	case TCP_KEEPIDLE:
-		return POLICY_FIELD_TIME;
-	case TCP_KEEPINTVL:
-		return POLICY_FIELD_INTVL;
-	case TCP_KEEPCNT:
-		return POLICY_FIELD_PROBES;
-	case TCP_USER_TIMEOUT:
-		return POLICY_FIELD_USER_TIMEOUT;
-	}
-	return 0;
-}
-
-/* What is enforced stays: the program is told success, and reads back what holds. */
 SEC("cgroup/setsockopt")
 int tcpkeep_setsockopt(struct bpf_sockopt *ctx)
 {
-	__u8 field = field_of(ctx->level, ctx->optname);
-	struct bpf_sock *sk = ctx->sk;
-	struct policy_mark *mark;
-
-	if (!field || !sk)
-		return 1;
-	mark = bpf_sk_storage_get(&tcpkeep_marks, sk, NULL, 0);
-	if (mark && mark->enforced & field)
-		ctx->optlen = -1; /* the kernel's own setsockopt() is passed over */
+	on_setsockopt(ctx);
 	return 1;
 }
 
@@ -518,7 +306,7 @@ int tcpkeep_tag_listeners(struct bpf_iter__task_file *ctx)
 	struct sock *sk;
 	__u8 one = 1;
 
-	if (!task || !file || tcpkeep_one_rule)
+	if (!task || !file)
 		return 0;
 	socket = bpf_sock_from_file(file);
 	if (!socket)

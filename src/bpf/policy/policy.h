@@ -168,6 +168,14 @@ struct policy_count {
 	__u64 set, own, failed, left;
 };
 
+/* The same where there is but one rule: bpf/single. */
+struct policy_single_count {
+	struct policy_count of;
+	__u64 accepted;  /* of those set */
+	__u64 listening; /* listeners set, which are not among them */
+	__u64 withheld;  /* calls of the program */
+};
+
 /* On a listener: who called listen(). Its connections inherit it. */
 struct policy_tag {
 	char comm[POLICY_COMM];
@@ -179,8 +187,9 @@ struct policy_tag {
 struct policy_mark {
 	__u32 user_timeout_ms; /* due when it is established */
 	__u8 due;
-	__u8 enforced; /* POLICY_FIELD_* */
-	__u8 padding[2];
+	__u8 enforced;   /* POLICY_FIELD_* */
+	__u8 turned_off; /* by the program, and not on since */
+	__u8 owed;       /* POLICY_FIELD_*, of a connection that is off: due when it turns it on */
 };
 
 struct policy_program_key {

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: (MIT OR GPL-2.0-only)
+/*
+ * One rule for every connection of a cgroup, as `tcpkeep run` has it: nothing to look up, and
+ * little to load.
+ */
+#include "bpf/policy/give.bpf.h"
+
+const volatile struct policy_action tcpkeep_action = {};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct policy_single_count);
+} tcpkeep_counts SEC(".maps");
+
+static __always_inline struct policy_single_count *counts(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&tcpkeep_counts, &zero);
+}
+
+/* Of this processor, but a packet may come between: an instruction each. */
+static __always_inline void count(__u32 what, bool accepted)
+{
+	struct policy_single_count *all = counts();
+
+	if (!all)
+		return;
+	if (what == OUTCOME_SET)
+		__sync_fetch_and_add(&all->of.set, 1);
+	if (what == OUTCOME_SET && accepted)
+		__sync_fetch_and_add(&all->accepted, 1);
+	if (what == OUTCOME_OWN)
+		__sync_fetch_and_add(&all->of.own, 1);
+	if (what == OUTCOME_FAILED)
+		__sync_fetch_and_add(&all->of.failed, 1);
+}
+
+/* Did the program turn it off? A socket that it never touched looks the same. */
+static __always_inline struct policy_mark *find_off(struct bpf_sock *sk)
+{
+	struct policy_mark *mark = bpf_sk_storage_get(&tcpkeep_marks, sk, NULL, 0);
+
+	return mark && mark->turned_off ? mark : NULL;
+}
+
+/* What a connection has from a listener that was set. */
+static __always_inline bool holds(struct tcp_sock *tp)
+{
+	struct policy_action action = tcpkeep_action;
+
+	if (action.fields & POLICY_FIELD_TIME && tp->keepalive_time != action.time_s * tcpkeep_hz)
+		return false;
+	if (action.fields & POLICY_FIELD_INTVL &&
+	    tp->keepalive_intvl != action.intvl_s * tcpkeep_hz)
+		return false;
+	if (action.fields & POLICY_FIELD_PROBES && tp->keepalive_probes != action.probes)
+		return false;
+	return !(action.fields & POLICY_FIELD_ON) || is_on(tp) == !!action.on;
+}
+
+static __always_inline void on_connection(struct bpf_sock_ops *ctx, struct bpf_sock *sk,
+					  bool connecting)
+{
+	struct policy_action action = tcpkeep_action; /* as it was loaded, not as it is compiled */
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct policy_mark *off = NULL;
+	bool inherits;
+	__u32 outcome;
+
+	if (!tp || is_ours_twice(tp, connecting))
+		return;
+	if (action.mode != POLICY_ACTION_ENFORCE)
+		off = find_off(sk);
+	if (off) {
+		off->owed = fields_to_write(&action, tp) & ~POLICY_FIELD_ON;
+		count(OUTCOME_OWN, !connecting);
+		return;
+	}
+	inherits = !connecting && holds(tp);
+	outcome = give(ctx, sk, tp, &action, connecting, true);
+	count(inherits && outcome == OUTCOME_OWN ? OUTCOME_SET : outcome, !connecting);
+}
+
+/* What it accepts is given the user timeout; it limits handshakes, too. */
+static __always_inline void on_listen(struct bpf_sock_ops *ctx, struct bpf_sock *sk)
+{
+	struct policy_action action = tcpkeep_action;
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct policy_single_count *all;
+
+	action.fields &= ~POLICY_FIELD_USER_TIMEOUT;
+	if (!tp || (action.mode != POLICY_ACTION_ENFORCE && find_off(sk)) ||
+	    give(ctx, sk, tp, &action, false, true) != OUTCOME_SET)
+		return;
+	all = counts();
+	if (all)
+		__sync_fetch_and_add(&all->listening, 1);
+}
+
+SEC("sockops")
+int tcpkeep_sock_ops(struct bpf_sock_ops *ctx)
+{
+	bool connecting = ctx->op == BPF_SOCK_OPS_TCP_CONNECT_CB;
+	struct bpf_sock *sk;
+
+	if (ctx->op == BPF_SOCK_OPS_TCP_LISTEN_CB) {
+		sk = ctx->sk;
+		if (sk)
+			on_listen(ctx, sk);
+		return 1;
+	}
+	if (!connecting && ctx->op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB &&
+	    ctx->op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB)
+		return 1;
+	sk = ctx->sk;
+	if (!sk)
+		return 1;
+	if (!connecting && tcpkeep_any_due)
+		on_established(ctx, sk);
+	if (ctx->op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB)
+		on_connection(ctx, sk, connecting);
+	return 1;
+}
+
+static __always_inline void pay(struct bpf_sock *sk, __u8 owed, int option, int value)
+{
+	if (owed)
+		bpf_setsockopt(sk, SOL_TCP, option, &value, sizeof(value));
+}
+
+/* It turns on what it had turned off: with the values that it left off, as from the start. */
+static __always_inline void pay_all(struct bpf_sock *sk, __u8 owed)
+{
+	struct policy_action action = tcpkeep_action;
+
+	pay(sk, owed & POLICY_FIELD_TIME, TCP_KEEPIDLE, action.time_s);
+	pay(sk, owed & POLICY_FIELD_INTVL, TCP_KEEPINTVL, action.intvl_s);
+	pay(sk, owed & POLICY_FIELD_PROBES, TCP_KEEPCNT, action.probes);
+	pay(sk, owed & POLICY_FIELD_USER_TIMEOUT, TCP_USER_TIMEOUT, (int)action.user_timeout_ms);
+}
+
+/* Remembers whether the program turned keepalive off, and what it has chosen since. */
+static __always_inline void note_choice(struct bpf_sockopt *ctx)
+{
+	__u8 field = field_of(ctx->level, ctx->optname);
+	struct bpf_sock *sk = ctx->sk;
+	int *value = ctx->optval;
+	struct policy_mark *mark;
+	bool off;
+
+	if (!field || !sk || (void *)(value + 1) > ctx->optval_end)
+		return;
+	off = field == POLICY_FIELD_ON && !*value;
+	mark = bpf_sk_storage_get(&tcpkeep_marks, sk, NULL, off ? BPF_SK_STORAGE_GET_F_CREATE : 0);
+	if (!mark)
+		return;
+	mark->owed &= ~field;
+	if (field != POLICY_FIELD_ON)
+		return;
+	mark->turned_off = off;
+	if (off)
+		return;
+	pay_all(sk, mark->owed);
+	mark->owed = 0;
+}
+
+SEC("cgroup/setsockopt")
+int tcpkeep_setsockopt(struct bpf_sockopt *ctx)
+{
+	struct policy_single_count *all;
+
+	if (tcpkeep_action.mode != POLICY_ACTION_ENFORCE)
+		note_choice(ctx);
+	all = on_setsockopt(ctx) ? counts() : NULL;
+	if (all)
+		__sync_fetch_and_add(&all->withheld, 1);
+	return 1;
+}
+
+char _license[] SEC("license") = "Dual MIT/GPL";

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* bpftool's light skeleton: a program that loads the programs, run by the kernel. No libbpf. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+/* The generated code's style is its own. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wpointer-arith"
+#pragma GCC diagnostic ignored "-Wshadow"
+#pragma GCC diagnostic ignored "-Wunused-function"
+#pragma GCC diagnostic ignored "-Wmissing-prototypes"
+#pragma GCC diagnostic ignored "-Wsign-compare"
+#pragma GCC diagnostic ignored "-Woverlength-strings"
+#include "bpf/policy/policy.h"
+#include "single.lskel.h"
+#pragma GCC diagnostic pop
+
+#include "policy-load.h"
+
+static int keep(int fd)
+{
+	return fcntl(fd, F_DUPFD_CLOEXEC, 3);
+}
+
+int policy_load_single_light(uint32_t hz, const struct policy_action *action,
+			     struct policy_fds *ret)
+{
+	struct single_light *skeleton = single_light__open();
+	struct policy_fds fds = POLICY_FDS_NONE;
+	int r;
+
+	if (!skeleton)
+		return -ENOMEM;
+	skeleton->rodata->tcpkeep_hz = hz;
+	skeleton->rodata->tcpkeep_action = *action;
+	r = single_light__load(skeleton);
+	if (r == 0) {
+		fds.counts = keep(skeleton->maps.tcpkeep_counts.map_fd);
+		fds.sock_ops = keep(skeleton->progs.tcpkeep_sock_ops.prog_fd);
+		fds.setsockopt = keep(skeleton->progs.tcpkeep_setsockopt.prog_fd);
+		*ret = fds;
+	}
+	single_light__destroy(skeleton);
+	return r;
+}

@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: MIT
+# What the bpf method does to the sockets of programs, and what it leaves as it was.
+
+load common
+
+@test "IPv4, IPv6; what is accepted; without it there is nothing" {
+	inside "$SECCOMP_PROGRAM" connect4
+	all_are "$NONE"
+	under -- connect4
+	all_are "$OURS"
+	[ "$(wc -l <<<"$output")" -eq 2 ]
+	if [ -e /proc/net/if_inet6 ]; then
+		under -- connect6
+		all_are "$OURS"
+	fi
+}
+
+@test "MPTCP: the connections that it is made of, as ss sees them" {
+	[ "$(cat /proc/sys/net/mptcp/enabled 2>/dev/null)" = 1 ] || skip "no MPTCP"
+	inside "$TCPKEEP" run --method bpf time=30 -- python3 -c '
+import socket, subprocess
+l = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262); l.bind(("127.0.0.1", 0)); l.listen()
+c = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262); c.connect(l.getsockname()); a, _ = l.accept()
+print(subprocess.run(["ss", "-tnoH", "state", "established"], capture_output=True, text=True).stdout)'
+	[ "$(grep -cE 'timer:\(keepalive,(29sec|30sec)' <<<"$output")" -eq 2 ]
+}
+
+@test "a non-blocking connect, TCP Fast Open, others untouched, errors unchanged" {
+	under -- nonblocking
+	all_are "$OURS"
+	if [ "$(($(cat /proc/sys/net/ipv4/tcp_fastopen) & 1))" = 1 ]; then
+		under -- fastopen
+		all_are "$OURS"
+	fi
+	for scenario in others errors; do
+		under -- $scenario
+		[ "$status" -eq 0 ]
+		under --enforce -- $scenario
+		[ "$status" -eq 0 ]
+	done
+}
+
+@test "io_uring" {
+	inside "$URING_PROGRAM"
+	[ "$status" -ne 77 ] || skip "no io_uring"
+	all_are "$NONE"
+	inside "$TCPKEEP" run --method bpf "${SETTINGS[@]}" -- "$URING_PROGRAM"
+	all_are "$OURS"
+	inside "$TCPKEEP" run "${SETTINGS[@]}" -- "$URING_PROGRAM"
+	all_are "$OURS"
+}
+
+@test "what the program sets stands: one value, all, on alone, off before connect and after" {
+	under -- own
+	[ "$output" = $'time 1 33 11 7\nall 1 33 22 3' ]
+	under -- off-before
+	[ "$output" = $'off 0 7200 75 9\non-after-all 1 61 11 7' ]
+	under -- off-after
+	[ "$output" = "off 0 61 11 7" ]
+	inside "$TCPKEEP" run --method bpf "${SETTINGS[@]}" -- python3 -c '
+import socket
+l = socket.create_server(("127.0.0.1", 0))
+c = socket.socket(); c.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1); c.connect(l.getsockname())
+print("on", *[c.getsockopt(*o) for o in ((1, 9), (6, 4), (6, 5), (6, 6))])'
+	all_are "$OURS"
+}
+
+@test "--enforce: ours hold on clients and what is accepted; wrong values are told as such" {
+	under --enforce -- enforce
+	all_are "$OURS"
+	[ "$(wc -l <<<"$output")" -eq 4 ]
+	inside "$TCPKEEP" run --method bpf off --enforce -- "$SECCOMP_PROGRAM" enforce
+	[ "$status" -eq 0 ]
+	[ "$(cut -d' ' -f2 <<<"$output" | sort -u)" = 0 ]
+}
+
+@test "options larger than a page pass through the hook" {
+	inside "$TCPKEEP" run --method bpf --enforce -- python3 -c '
+import socket, struct
+s = socket.socket()
+# More source filters than fit in a page: refused for their number or taken, never EFAULT.
+try:
+    s.setsockopt(socket.SOL_SOCKET, 25, b"lo\0" + bytes(9000))
+except OSError as e:
+    assert e.errno != 14, e
+print("passed")'
+	[ "$output" = passed ]
+}
+
+@test "children by fork, exec, vfork, posix_spawn; a program that closes all descriptors" {
+	under -- children
+	all_are "$OURS"
+	[ "$(wc -l <<<"$output")" -eq 8 ]
+	under -- closefrom
+	all_are "$OURS"
+}
+
+@test "network, user and PID namespaces of the program's own; privileges dropped; undumpable" {
+	for scenario in netns userns pidns nobody; do
+		under -- $scenario
+		all_are "$OURS"
+	done
+	under --enforce -- undumpable
+	all_are "$OURS"
+}
+
+@test "a setuid program is reached and keeps its power" {
+	chmod 755 "$BATS_RUN_TMPDIR" "$BATS_FILE_TMPDIR" "$BATS_TEST_TMPDIR" 2>/dev/null || true
+	cp "$SECCOMP_PROGRAM" "$BATS_TEST_TMPDIR/setuid"
+	chown 65534 "$BATS_TEST_TMPDIR/setuid"
+	chmod 4755 "$BATS_TEST_TMPDIR/setuid"
+	inside "$TCPKEEP" run --method bpf "${SETTINGS[@]}" -- "$BATS_TEST_TMPDIR/setuid" connect4
+	all_are "$OURS"
+	cp "$(command -v id)" "$BATS_TEST_TMPDIR/id"
+	chmod 4755 "$BATS_TEST_TMPDIR/id"
+	inside "$TCPKEEP" run --method bpf -- setpriv --reuid 65534 --regid 65534 --clear-groups "$BATS_TEST_TMPDIR/id"
+	[[ $output == *"uid=65534"*"euid=0"* ]]
+	inside "$TCPKEEP" run --method bpf -- grep NoNewPrivs /proc/self/status
+	[ "$output" = $'NoNewPrivs:\t0' ]
+}
+
+@test "inherited descriptors: connections and listeners, set before the program starts" {
+	cat >"$BATS_TEST_TMPDIR/inherit.py" <<'END'
+import os, socket, subprocess
+l = socket.create_server(("127.0.0.1", 0))
+c = socket.create_connection(l.getsockname())
+for s in (c, l):
+    subprocess.run([os.environ["TCPKEEP"], "run", "--method", "bpf", "time=61", "intvl=11", "probes=7", "--",
+        os.environ["SECCOMP_PROGRAM"], "inherited"], stdin=s, check=True)
+END
+	inside python3 "$BATS_TEST_TMPDIR/inherit.py"
+	all_are "$OURS"
+	[ "$(wc -l <<<"$output")" -eq 2 ]
+}
+
+@test "the program finds no child, no signal and no descriptor of ours" {
+	under -- clean
+	[ "$status" -eq 0 ]
+	under --report -- clean
+	[ "$status" -eq 0 ]
+}
+
+@test "signals, limits, environment, working directory: as without tcpkeep" {
+	state='grep -E "^(Sig(Blk|Ign|Cgt)|Cap|NoNewPrivs)" /proc/self/status; ulimit -a; umask; pwd; env | grep -v ^_= | sort; grep -v ^0:: /proc/self/cgroup; ls /proc/self/fd | wc -l'
+	bare=$(trap '' HUP USR2; in_cgroup sh -c "$state")
+	ran=$(trap '' HUP USR2; in_cgroup "$TCPKEEP" run --method bpf -- sh -c "$state")
+	reported=$(trap '' HUP USR2; in_cgroup "$TCPKEEP" run --method bpf --report -- sh -c "$state" 2>/dev/null)
+	diff <(echo "$bare") <(echo "$ran")
+	diff <(echo "$bare") <(echo "$reported")
+}
+
+@test "127 and 126, and the program's own status" {
+	run -127 in_cgroup "$TCPKEEP" run --method bpf -- tcpkeep-no-such-program
+	printf x >"$BATS_TEST_TMPDIR/plain"
+	run -126 in_cgroup "$TCPKEEP" run --method bpf -- "$BATS_TEST_TMPDIR/plain"
+	run -77 in_cgroup "$TCPKEEP" run --method bpf -- sh -c 'exit 77'
+	run -77 in_cgroup "$TCPKEEP" run --method bpf --report -- sh -c 'exit 77'
+}
+
+@test "few descriptors: it runs, or says why not" {
+	for n in 64 20 12 8 5; do
+		run --separate-stderr in_cgroup sh -c "ulimit -n $n; exec \"\$TCPKEEP\" run --method bpf -- echo ran"
+		if [ "$status" -eq 0 ]; then
+			[ "$output" = ran ]
+		else
+			[ "$status" -eq 4 ]
+			[ -z "$output" ]
+			[[ $stderr == *"tcpkeep: run: method bpf: "* ]]
+		fi
+	done
+}
+
+@test "a pipe ends with the program, though a child of it lives on" {
+	run timeout 20 sh -c 'echo $$ >"$CG/cgroup.procs"; "$TCPKEEP" run --method bpf -- sh -c "echo here; sleep 100 >/dev/null 2>&1 & echo \$!" | cat'
+	[ "$status" -eq 0 ]
+	[ "${lines[0]}" = here ]
+	kill "${lines[1]}"
+}
+
+@test "the report, by the kernel's count: seen, set, left alone, withheld" {
+	under --report --json -- own
+	jq -e '.method == "bpf" and .seen == 4 and .set == 4 and .listening == 1 and .connected == 1 and .accepted == 2 and
+		.left_alone == 1 and .refused == 0 and .withheld == 0' <<<"$stderr"
+	under --report --json -- off-before
+	jq -e '.seen == 2 and .set == 2 and .listening == 1 and .accepted == 1 and .left_alone == 1' <<<"$stderr"
+	under --enforce --report --json -- enforce
+	jq -e '.withheld > 0 and .mode == "enforce"' <<<"$stderr"
+	under --report -- children
+	[[ $stderr == *"12 sockets set to on time=61 intvl=11 probes=7: connected 4, accepted 4, listening 4, inherited 0"* ]]
+}
+
+@test "a user timeout counts once the connection stands" {
+	inside "$TCPKEEP" run --method bpf user-timeout=2m -- python3 -c '
+import socket
+l = socket.create_server(("127.0.0.1", 0))
+c = socket.create_connection(l.getsockname()); a, _ = l.accept()
+print(*[s.getsockopt(6, 18) for s in (c, a)])'
+	[ "$output" = "120000 120000" ]
+}
+
+@test "other readers: ss, sockopts and tcpkeep list" {
+	inside "$TCPKEEP" run --method bpf "${SETTINGS[@]}" -- python3 -c '
+import os, socket, subprocess
+l = socket.create_server(("127.0.0.1", 0))
+c = socket.create_connection(l.getsockname()); a, _ = l.accept()
+for command in (["ss", "-tnoH", "state", "established"], [os.environ["SOCKOPTS"], "state=established"]):
+    print(subprocess.run(command, capture_output=True, text=True).stdout)'
+	[ "$(grep -cE 'timer:\(keepalive,(59sec|1min|1min1sec)' <<<"$output")" -eq 2 ]
+	[ "$(grep -c 'on=1 time=61 intvl=11 probes=7' <<<"$output")" -eq 2 ]
+}
+
+@test "bash, python3, curl, perl, static C in one tree" {
+	inside "$TCPKEEP" run --method bpf "${SETTINGS[@]}" --report --json -- bash -c "
+		\"$SECCOMP_PROGRAM\" connect4
+		python3 -c 'import socket; l = socket.create_server((\"127.0.0.1\", 0)); socket.create_connection(l.getsockname())'
+		exec 3<>/dev/tcp/127.0.0.1/1
+		curl -s http://127.0.0.1:1/
+		true"
+	[[ $output == $'client 1 61 11 7\naccepted 1 61 11 7' ]]
+	tail -1 <<<"$stderr" | jq -e '.set >= 4 and .refused == 0'
+}
+
+@test "a static Go program: client and server" {
+	command -v go >/dev/null || skip "no Go"
+	mkdir "$BATS_TEST_TMPDIR/go"
+	cat >"$BATS_TEST_TMPDIR/go/main.go" <<'END'
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+)
+
+func main() {
+	listen := net.ListenConfig{KeepAlive: -1}
+	l, err := listen.Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	go http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		out, _ := exec.Command(os.Getenv("SOCKOPTS"), "state=established").CombinedOutput()
+		w.Write(out)
+	}))
+	dialer := net.Dialer{KeepAlive: -1}
+	client := http.Client{Transport: &http.Transport{DialContext: dialer.DialContext}}
+	r, err := client.Get("http://" + l.Addr().String())
+	if err != nil {
+		panic(err)
+	}
+	body, _ := io.ReadAll(r.Body)
+	fmt.Print(string(body))
+}
+END
+	(cd "$BATS_TEST_TMPDIR/go" && CGO_ENABLED=0 GOCACHE="$BATS_TEST_TMPDIR/cache" GOFLAGS=-mod=mod go build -o program main.go)
+	inside "$TCPKEEP" run --method bpf "${SETTINGS[@]}" -- "$BATS_TEST_TMPDIR/go/program"
+	[ "$status" -eq 0 ]
+	[ "$(grep -c 'on=1 time=61 intvl=11 probes=7' <<<"$output")" -eq 2 ]
+}
