@@ -99,6 +99,8 @@ bash_offers() {
 	[ "$(bash_offers tcpkeep sysctl --all)" = --all-netns ]
 	[ -z "$(bash_offers tcpkeep sysctl user)" ]
 	[ "$(bash_offers tcpkeep run --method "")" = preload ]
+	[ "$(bash_offers tcpkeep set al)" = all ]
+	[ -z "$(bash_offers tcpkeep list al)" ]
 }
 
 @test "fish completes commands, options and settings" {
@@ -112,6 +114,8 @@ bash_offers() {
 	[[ $output == time=* ]]
 	run fish --no-config -c "source $BATS_TEST_TMPDIR/tcpkeep.fish; complete -C 'tcpkeep run time=60 -- mkfif'"
 	[[ $output == mkfifo* ]]
+	run fish --no-config -c "source $BATS_TEST_TMPDIR/tcpkeep.fish; complete -C 'tcpkeep set al'"
+	[[ $output == all* ]]
 }
 
 @test "output that cannot be written is a failure, a closed pipe is a quiet one" {
