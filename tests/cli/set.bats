@@ -561,18 +561,43 @@ print(s.getsockopt(1, 9), s.getsockopt(6, 4), flush=True)
 	[[ ${lines[-1]} == *" changed, "*" skipped"* ]]
 }
 
+@test "--rate is judged as the plan is: half of the queue is taken by others" {
+	hold 800
+	# All of them at once, of whom each dies of one lost probe, fit into the queue, but not into half of it.
+	set_ local=:5435 state=established time=11 intvl=3 probes=1 --rate 100000000
+	[ "$status" -eq 1 ]
+	[[ ${stderr_lines[-1]} == "tcpkeep: set: refused: "*": it would do so as soon as half of it is taken by others; leave out --rate, or --force" ]]
+	set_ local=:5435 state=established time=11 intvl=3 probes=1 --rate 100000000 --force
+	[ "$status" -eq 0 ]
+	# What each had is no less dangerous, and the way back is judged as well.
+	set_ --undo --rate 100000000 --dry-run
+	[ "$status" -eq 0 ]
+}
+
+@test "a user timeout counts: it replaces the number of lost probes that a connection survives" {
+	hold 800
+	set_ local=:5435 state=established time=11 intvl=3 probes=9 --rate 100000000 --dry-run
+	[ "$status" -eq 0 ]
+	set_ local=:5435 state=established time=11 intvl=3 probes=9 user-timeout=12s --rate 100000000 --dry-run
+	[ "$status" -eq 1 ]
+	[[ $stderr == *"refused: "* ]]
+}
+
 @test "what would drown the machine is refused, with what would help; what is slow is told beforehand" {
 	hold 1500
 	set_ all time=11 intvl=3 probes=4 --rate 100000000
 	[ "$status" -eq 1 ]
 	[ -z "$output" ]
 	[[ $stderr == *"3,008 sockets will probe: changed over "* ]]
-	[[ ${stderr_lines[-1]} == "tcpkeep: set: refused: "*" healthy connection"*"leave out --rate, or --force" ]]
+	[[ ${stderr_lines[-1]} == "tcpkeep: set: refused: "*" healthy connection"*"; leave out --rate, or --force" ]]
+	# Another namespace than the first one cannot know how much the queue holds.
+	[[ $stderr == *"net.core.netdev_max_backlog cannot be read in this network namespace: the forecast takes it for 1000"* ]]
 	expect many7 0 7200 75 9 0 alive
 	[ ! -e "$STATE_DIRECTORY" ]
 	set_ all time=11 intvl=3 probes=4 --rate 100000000 --dry-run --json
 	[ "$status" -eq 1 ]
 	jq -e '.forecast.safe == false and .forecast.lost > 0 and .dry_run' <<<"${lines[-1]}"
+	jq -e '.forecast.backlog == 1000 and .forecast.backlog_known == false' <<<"${lines[-1]}"
 	# The same at the pace that is worked out.
 	set_ local=:5435 state=established time=11 intvl=3 probes=4 --dry-run --json
 	[ "$status" -eq 0 ]

@@ -32,9 +32,8 @@ struct tcp_sock___usec {
 const volatile __u32 tcpkeep_hz = 250;
 const volatile __u32 tcpkeep_bits = 4;
 const volatile __u32 tcpkeep_kinds_n = 0;
-const volatile bool tcpkeep_probe_now = false;
+const volatile __u32 tcpkeep_mode = 0; /* enum change_mode */
 const volatile bool tcpkeep_force = false;
-const volatile bool tcpkeep_fresh = false;
 
 /* Their sizes are set before the load. */
 struct {
@@ -58,7 +57,8 @@ struct changing {
 	struct change_values before, after; /* after: effective */
 	struct change_standing now;
 	__u32 todo, written;
-	bool pauses; /* off while the values are written, then on: a full time from now */
+	bool credits; /* the silence so far */
+	bool pauses;  /* off while the values are written, then on: a full time from now */
 };
 
 /*
@@ -200,7 +200,7 @@ static __always_inline int write_on_first(struct tcp_sock *tp, struct changing *
 	bool changes = change->todo & CHANGE_ON;
 	int r;
 
-	if (changes && (!change->after.on || tcpkeep_probe_now)) {
+	if (changes && (!change->after.on || change->credits)) {
 		r = put_on(tp, change->after.on);
 		if (r < 0)
 			return r;
@@ -277,22 +277,19 @@ static __always_inline enum set_result change_socket(struct tcp_sock *tp,
 		return SET_CHANGED;
 	if (change->todo == 0)
 		return SET_HELD;
-	if (state != TCP_LISTEN && state != TCP_SYN_SENT) {
+	if (state != TCP_LISTEN) {
 		fill_standing(&change->now, tp);
 		change->now.on = change->before.on;
 		if (!tcpkeep_force &&
-		    change_kills(&change->now, &change->after, change->todo, tcpkeep_probe_now))
+		    change_kills(&change->now, &change->after, change->todo, tcpkeep_mode))
 			return SET_KILLS;
+		change->credits = change_credits(&change->now, &change->after, tcpkeep_mode);
+		change->pauses =
+			change_pauses(&change->now, &change->after, change->todo, tcpkeep_mode);
 		/* Turned on and probed now: the time has to be written, to count from the last
 		 * word. */
-		if (tcpkeep_probe_now && change->todo & CHANGE_ON && change->before.time_s)
+		if (change->credits && change->todo & CHANGE_ON && change->before.time_s)
 			change->todo |= CHANGE_TIME;
-		change->pauses =
-			change->before.on && change->after.on && !tcpkeep_probe_now &&
-			change->todo & CHANGE_TIME &&
-			/* What fell silent together must not ask together, however slow the walk.
-			 */
-			(tcpkeep_fresh || change->now.silence_ms / 1000 >= change->after.time_s);
 	}
 	r = write_all(tp, change);
 	if (r == 0)
