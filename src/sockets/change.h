@@ -101,11 +101,12 @@ void change_plan_now(const struct socket_row *row, struct change_kind *kind);
 
 /*
  * The same for giving back what a change has overwritten. CHANGE_REFUSED: the socket no longer has
- * what the change gave it.
+ * what the change gave it. begun: the change, or an undo of it, may have been killed in the midst
+ * of a socket, which then has some of the values, and may be off.
  */
 enum change_result change_plan_undo(const struct snapshot_row *row,
-				    const struct change_kind *change, struct change_kind *ret,
-				    enum change_reason *ret_reason);
+				    const struct change_kind *change, bool begun,
+				    struct change_kind *ret, enum change_reason *ret_reason);
 
 /* The effective values after the change. */
 void change_kind_after(const struct change_kind *kind, struct change_values *ret);

@@ -419,6 +419,60 @@ steps() {
 	[ "$status" -eq 0 ]
 }
 
+# What one socket of many0 and many1 may have in the midst of a change that was killed is either's, or off.
+all_old() {
+	local i
+	for i in 0 1; do
+		expect many$i 1 100 20 5 0 alive || return 1
+	done
+}
+
+@test "through descriptors, killed between two writes: --undo knows its own, also what was left off" {
+	command -v strace >/dev/null || skip "needs strace"
+	export ASAN_OPTIONS=detect_leaks=0
+	hold 2
+	set_ peer=:5435 time=100 intvl=20 probes=5
+	off=0
+	for number in 1 2 3 4 5 7 10; do
+		# A pace has each timer start anew: off, the values, on.
+		# shellcheck disable=SC2086
+		run inside strace -f -o /dev/null -e trace=setsockopt -e inject=setsockopt:signal=SIGKILL:when=$number \
+			"$TCPKEEP" set peer=:5435 $THREE --source diag-fd --rate 100
+		[ "$status" -ne 0 ]
+		for i in 0 1; do
+			answer=$(ask many$i)
+			[[ $answer =~ ^(0|1)\ (60|100)\ (10|20)\ (6|5)\ 0\ alive$ ]]
+			[[ $answer == 1* ]] || off=$((off + 1))
+		done
+		if [ "$number" -eq 3 ]; then
+			# An undo that is killed there, too, and of an entry that says it is in the midst of it.
+			run inside strace -f -o /dev/null -e trace=setsockopt -e inject=setsockopt:signal=SIGKILL:when=2 \
+				"$TCPKEEP" set --undo --source diag-fd --rate 100
+			[ "$status" -ne 0 ]
+		fi
+		set_ --undo
+		[ "$status" -eq 0 ]
+		all_old
+	done
+	[ "$off" -ge 3 ]
+	# An undo of a change that came to its end, killed.
+	# shellcheck disable=SC2086
+	set_ peer=:5435 $THREE
+	run inside strace -f -o /dev/null -e trace=setsockopt -e inject=setsockopt:signal=SIGKILL:when=2 \
+		"$TCPKEEP" set --undo --source diag-fd --rate 100
+	[ "$status" -ne 0 ]
+	set_ --undo
+	[ "$status" -eq 0 ]
+	all_old
+	# But who turns it off after a change that came to its end meant it.
+	# shellcheck disable=SC2086
+	set_ peer=:5435 $THREE
+	ask put many0 on 0
+	set_ --undo
+	expect many0 0 100 20 5 0 alive
+	expect many1 1 100 20 5 0 alive
+}
+
 @test "an undo that is killed can be run again" {
 	command -v strace >/dev/null || skip "needs strace"
 	export ASAN_OPTIONS=detect_leaks=0
