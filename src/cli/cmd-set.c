@@ -199,7 +199,11 @@ static int open_netns(struct set_job *job)
 static enum change_result plan_set(struct set_job *job, const struct snapshot_row *row,
 				   struct change_kind *ret, enum change_reason *ret_reason)
 {
-	return change_plan_row(row, &job->settings, ret, ret_reason);
+	enum change_result result = change_plan_row(row, &job->settings, ret, ret_reason);
+
+	if (result == CHANGE_DONE && job->args->now)
+		change_plan_now(&row->socket, ret);
+	return result;
 }
 
 static int run_set(struct set_job *job, const struct invocation *invocation)

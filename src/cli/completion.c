@@ -15,6 +15,14 @@ static const char *const selector_words[] = {
 	"pid=",  "program=", "user=",  "unit=",      "cgroup=",   "local=",
 	"peer=", "state=",   "netns=", "keepalive=", "direction="};
 
+/* Every socket: where changing none is not the same as changing all. */
+static const char *const everything_words[] = {"all"};
+
+static bool takes_everything(const struct command *command)
+{
+	return command->operands == COMPLETES_SETTINGS_SELECTORS;
+}
+
 static bool takes_selectors(const struct command *command)
 {
 	return command->operands == COMPLETES_SELECTORS ||
@@ -87,6 +95,8 @@ static void bash_command(const struct command *command)
 		printf(" %s", selector_words[i]);
 	if (command->verbs)
 		printf(" %s", command->verbs);
+	if (takes_everything(command))
+		printf(" %s", everything_words[0]);
 	printf("%s\"\n\t\tcase $prev in\n", command->takes_rest ? " --" : "");
 	for (size_t i = 0; i < command->n_options; i++)
 		if (command->options[i].metavar)
@@ -191,7 +201,9 @@ static void zsh_command(const struct command *command)
 	if (n_setting_words(command) == 3)
 		printf(" \\\n\t\t\t'*:setting:_tcpkeep_sysctls'");
 	else if (takes_selectors(command) && n_setting_words(command) > 0)
-		printf(" \\\n\t\t\t'*:setting or selector:{_tcpkeep_settings; _tcpkeep_selectors}'");
+		printf(" \\\n\t\t\t'*:setting or selector:{_tcpkeep_settings; _tcpkeep_selectors; "
+		       "compadd -- %s}'",
+		       everything_words[0]);
 	else if (n_setting_words(command) > 0)
 		printf(" \\\n\t\t\t'*:setting:_tcpkeep_settings'");
 	else if (takes_selectors(command))
@@ -313,6 +325,9 @@ static void fish_command(const struct command *command)
 		       "__fish_seen_subcommand_from %s' -F\n",
 		       command->name, command->verbs, command->verbs, command->name,
 		       command->verbs);
+	if (takes_everything(command))
+		fish_words(command->name, everything_words, ARRAY_SIZE(everything_words),
+			   "selector");
 }
 
 static void print_fish(void)

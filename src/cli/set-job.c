@@ -1,21 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* The steps of `tcpkeep set`: look, plan, change. */
+/* The steps of `tcpkeep set`: look, change. What lies between is set-storm.c. */
 #include "set-job.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/macro.h"
-#include "base/number.h"
-
-/* net/core/dev.c: netdev_max_backlog. Only the first network namespace shows it. */
-#define BACKLOG_FILE    "/proc/sys/net/core/netdev_max_backlog"
-#define BACKLOG_DEFAULT 1000
 
 int set_exit_status(int r)
 {
@@ -29,7 +22,7 @@ int set_exit_status(int r)
 	return EXIT_FAILED;
 }
 
-static int fail(const struct tcpkeep_error *error, int r)
+int set_job_fail(const struct tcpkeep_error *error, int r)
 {
 	say_error("set: %s", *error->message ? error->message : strerror(-r));
 	return set_exit_status(r);
@@ -78,7 +71,7 @@ static int take_row(const struct snapshot_row *row, void *userdata)
 		return add_item(job, row, &kind);
 	count_outcome(job, &outcome);
 	if (outcome.result == CHANGE_HELD && change_kind_probes(&kind))
-		job->held_probing++;
+		set_storm_hold(job, &kind);
 	if (job->verbose_rows)
 		set_report_row(job, row, NULL, &outcome);
 	return 0;
@@ -89,6 +82,7 @@ static void forget(struct set_job *job)
 	change_set_clear(&job->set);
 	memset(job->counts, 0, sizeof(job->counts));
 	job->matched = job->lost = job->held_probing = job->retry = 0;
+	job->held_tolerates = 0;
 }
 
 static int look(struct set_job *job, bool owners, struct tcpkeep_error *ret_error)
@@ -133,173 +127,7 @@ int set_job_collect(struct set_job *job)
 	}
 	if (job->expected > job->matched)
 		job->counts[CHANGE_VANISHED] = job->expected - job->matched;
-	return r < 0 ? fail(&error, r) : EXIT_DONE;
-}
-
-/* ------------------------------------------------------------------------------------ the storm */
-
-static unsigned read_backlog(void)
-{
-	_cleanup_close_ int fd = open(BACKLOG_FILE, O_RDONLY | O_CLOEXEC);
-	char text[16];
-	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text));
-	int64_t value;
-
-	while (n > 0 && text[n - 1] == '\n')
-		n--;
-	if (n <= 0 || number_parse(text, (size_t)n, 1, INT32_MAX, &value) < 0)
-		return BACKLOG_DEFAULT;
-	return (unsigned)value;
-}
-
-/* Does the change start its keepalive timer, or move it? What only gets other probes stays as
- * scattered as it is. */
-static bool moves_timer(const struct change_kind *kind)
-{
-	return change_kind_probes(kind) && kind->wanted.fields & (TCPKEEP_ON | TCPKEEP_TIME);
-}
-
-/* One of the values of many sockets, and how many have it. */
-struct share {
-	int value;
-	size_t n;
-};
-
-static int compare_shares(const void *a, const void *b)
-{
-	int x = ((const struct share *)a)->value, y = ((const struct share *)b)->value;
-
-	return x < y ? -1 : x > y;
-}
-
-/* The smallest value, but for those of fewer than one socket in a hundred: these make no storm. */
-static int smallest(struct share *shares, size_t n, size_t sockets, int max)
-{
-	size_t seen = 0;
-
-	qsort(shares, n, sizeof(*shares), compare_shares);
-	for (size_t i = 0; i < n; i++) {
-		seen += shares[i].n;
-		if (seen * 100 >= sockets)
-			return MAX(1, MIN(shares[i].value, max));
-	}
-	return max;
-}
-
-/* How many sockets there are of each kind that moves a timer, and of all of them. */
-static size_t count_kinds(const struct change_set *set, size_t *counts)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < set->n; i++) {
-		uint32_t kind = set->items[i].kind;
-
-		if (!moves_timer(&set->kinds[kind]))
-			continue;
-		counts[kind]++;
-		n++;
-	}
-	return n;
-}
-
-/* What the probes will be like. */
-static int fill_load(struct set_job *job)
-{
-	static const int most[] = {TCPKEEP_TIME_MAX_S, TCPKEEP_INTVL_MAX_S, TCPKEEP_PROBES_MAX};
-	const struct change_set *set = &job->set;
-	_cleanup_free_ size_t *counts = calloc(set->n_kinds + 1, sizeof(*counts));
-	_cleanup_free_ struct share *shares = calloc(set->n_kinds + 1, sizeof(*shares));
-	int least[ARRAY_SIZE(most)];
-	size_t n;
-
-	if (!counts || !shares)
-		return -ENOMEM;
-	n = count_kinds(set, counts);
-	for (size_t field = 0; field < ARRAY_SIZE(most); field++) {
-		for (size_t i = 0; i < set->n_kinds; i++) {
-			struct change_values after;
-
-			change_kind_after(&set->kinds[i], &after);
-			shares[i] = (struct share){field == 0   ? after.time_s
-						   : field == 1 ? after.intvl_s
-								: after.probes,
-						   counts[i]};
-		}
-		least[field] = smallest(shares, set->n_kinds, n, most[field]);
-	}
-	job->load = (struct storm_load){
-		.sockets = n > 0 ? n + job->held_probing : 0,
-		.settings = TCPKEEP_SETTINGS(least[0], least[1], least[2]),
-		.hz = job->hz,
-		.backlog = read_backlog(),
-	};
-	return 0;
-}
-
-/* A probe for each at once: so many that half of the queue stays free. */
-static unsigned now_per_s(const struct storm_load *load)
-{
-	uint64_t per_s = (uint64_t)load->backlog * load->hz / 4;
-
-	if (load->sockets <= load->backlog / 2)
-		return 0;
-	return (unsigned)MAX(MIN(per_s, (uint64_t)UINT32_MAX), 1ULL);
-}
-
-static bool is_safe(const struct set_job *job)
-{
-	return job->forecast.deaths == 0 &&
-	       job->forecast.lost_in_row_max <= (unsigned)job->load.settings.probes / 2;
-}
-
-/* An undo gives each socket its own values: there is nothing to spread. */
-static int make_pace(struct set_job *job)
-{
-	struct storm_pace planned;
-	unsigned now = job->args->now ? now_per_s(&job->load) : 0;
-	int r;
-
-	r = storm_plan(&job->load, &job->pace, &job->forecast);
-	if (r < 0)
-		return r;
-	job->safe = r == 1;
-	planned = job->pace;
-	if (job->undo)
-		job->pace = (struct storm_pace){.per_s = planned.per_s};
-	if (job->rate > 0)
-		job->pace.per_s = job->rate;
-	else if (now > 0 && (job->pace.per_s == 0 || job->pace.per_s > now))
-		job->pace.per_s = now;
-	if (memcmp(&planned, &job->pace, sizeof(planned)) == 0)
-		return 0;
-	r = storm_forecast(&job->load, &job->pace, &job->forecast);
-	job->safe = is_safe(job);
-	return r;
-}
-
-/* What the spread has left nothing to do for. */
-static void count_held(struct set_job *job)
-{
-	for (size_t i = 0; i < job->set.n; i++)
-		job->spared += job->set.kinds[job->set.items[i].kind].wanted.fields == 0;
-}
-
-int set_job_plan(struct set_job *job)
-{
-	int r;
-
-	job->safe = true;
-	r = fill_load(job);
-	if (r == 0 && job->load.sockets > 0)
-		r = make_pace(job);
-	else
-		job->pace.per_s = job->rate;
-	if (r == 0 && job->load.sockets > 0)
-		r = change_set_spread(&job->set, &job->pace);
-	if (r < 0)
-		return fail(&(struct tcpkeep_error){.message = ""}, r);
-	count_held(job);
-	return EXIT_DONE;
+	return r < 0 ? set_job_fail(&error, r) : EXIT_DONE;
 }
 
 /* ----------------------------------------------------------------------------------- the change */
@@ -370,7 +198,7 @@ int set_job_change(struct set_job *job)
 	job->finished = r == 0;
 	if (job->interrupted)
 		r = 0;
-	return r < 0 ? fail(&error, r) : EXIT_DONE;
+	return r < 0 ? set_job_fail(&error, r) : EXIT_DONE;
 }
 
 int set_job_status(const struct set_job *job)

@@ -68,6 +68,9 @@ struct set_job {
 	/* The storm. */
 	unsigned hz;
 	size_t held_probing; /* hold already, and their timers run */
+	int held_tolerates;  /* lost probes in a row: the fewest of them */
+	bool backlog_known;  /* the machine's own is to be read */
+	bool plan_safe;      /* the pace that was worked out is, whatever --rate says */
 	struct storm_load load;
 	struct storm_pace pace;
 	struct storm_forecast forecast;
@@ -96,8 +99,8 @@ struct set_job {
 /* The first walk: fills in the set, the counts and the load. An exit status; words are said. */
 int set_job_collect(struct set_job *job);
 
-/* Pace and spread, and whether they are safe. */
-int set_job_plan(struct set_job *job);
+/* Words for an error; the exit status. */
+int set_job_fail(const struct tcpkeep_error *error, int r);
 
 /* Does it; the outcomes are counted and shown. */
 int set_job_change(struct set_job *job);
@@ -112,6 +115,14 @@ int set_job_status(const struct set_job *job);
 
 /* -EPERM and the like are EXIT_LACKING. */
 int set_exit_status(int r);
+
+/* ---------------------------------------------------------------------------------- set-storm.c */
+
+/* Counts a socket that stays as it is and probes beside the others. */
+void set_storm_hold(struct set_job *job, const struct change_kind *kind);
+
+/* Pace and spread, and whether they are safe. */
+int set_storm_plan(struct set_job *job);
 
 /* --------------------------------------------------------------------------------- set-report.c */
 

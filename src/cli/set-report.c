@@ -301,8 +301,8 @@ void set_report_preview(const struct set_job *job)
 	struct tcpkeep_settings low, high;
 
 	print_lost(job);
-	if (job->load.sockets == 0 ||
-	    (!job->args->dry_run && job->safe && job->forecast.takes_ms < PREVIEW_FROM_MS))
+	if (job->load.sockets == 0 || (!job->args->dry_run && !job->args->verbose && job->safe &&
+				       job->forecast.takes_ms < PREVIEW_FROM_MS))
 		return;
 	*put_grouped(n, job->load.sockets) = '\0';
 	*put_grouped(peak, job->forecast.peak_per_s) = '\0';
@@ -313,47 +313,63 @@ void set_report_preview(const struct set_job *job)
 			 high.time_s, low.intvl_s, high.intvl_s);
 	say_error("set: %s %s will probe: changed over %s, at most %s probes in a second%s", n,
 		  job->load.sockets == 1 ? "socket" : "sockets", takes, peak, spread);
+	if (!job->backlog_known && (job->args->verbose || !job->safe))
+		say_error("set: note: net.core.netdev_max_backlog cannot be read in this network "
+			  "namespace: the forecast takes it for %u, the kernel's default",
+			  job->load.backlog);
 }
 
-/* What would be accepted instead: "time=12, probes=5 or net.core.netdev_max_backlog=1062". */
+/* What would be accepted instead, each by itself; the one that costs nobody anything comes first.
+ */
 static void put_remedy(const struct set_job *job, char *buf, size_t size)
 {
 	struct storm_remedy remedy = {0};
+	char sockets[PUT_NUMBER_MAX * 2];
 	size_t len = 0;
 
 	buf[0] = '\0';
-	if (job->rate > 0) {
-		snprintf(buf, size, "leave out --rate");
+	if (job->rate > 0 && job->plan_safe) {
+		snprintf(buf, size, "leave out --rate, or ");
 		return;
 	}
 	if (storm_remedy(&job->load, &remedy) < 0)
 		return;
-	if (remedy.time_s > 0)
-		len += (size_t)snprintf(buf + len, size - len, "time=%d, ", remedy.time_s);
-	if (remedy.probes > 0)
-		len += (size_t)snprintf(buf + len, size - len, "probes=%d, ", remedy.probes);
 	if (remedy.backlog > 0)
-		len += (size_t)snprintf(buf + len, size - len,
-					"sysctl net.core.netdev_max_backlog=%u, ", remedy.backlog);
-	snprintf(buf + len, size - len, "take fewer sockets at once");
+		len += (size_t)snprintf(
+			buf + len, size - len,
+			"'sysctl -w net.core.netdev_max_backlog=%u'%s makes room, or ",
+			remedy.backlog, job->backlog_known ? "" : " on the host");
+	/* An undo has no choice of its values, nor of its sockets. */
+	if (job->undo)
+		return;
+	if (remedy.time_s > 0)
+		len += (size_t)snprintf(buf + len, size - len, "time=%d, or ", remedy.time_s);
+	if (remedy.probes > 0)
+		len += (size_t)snprintf(buf + len, size - len, "probes=%d, or ", remedy.probes);
+	*put_grouped(sockets, remedy.sockets) = '\0';
+	if (remedy.sockets > 0)
+		snprintf(buf + len, size - len, "choose at most %s sockets, or ", sockets);
 }
 
 void set_report_refusal(const struct set_job *job)
 {
-	char lost[PUT_NUMBER_MAX * 2], deaths[PUT_NUMBER_MAX * 2], remedy[192], what[96];
+	char lost[PUT_NUMBER_MAX * 2], deaths[PUT_NUMBER_MAX * 2], remedy[256], what[160];
 
 	*put_grouped(lost, job->forecast.lost) = '\0';
 	*put_grouped(deaths, job->forecast.deaths) = '\0';
 	if (job->forecast.deaths > 0)
-		snprintf(what, sizeof(what), "%s healthy connections would die of it", deaths);
+		snprintf(what, sizeof(what), "%s lost, and %s healthy connections would die of it",
+			 lost, deaths);
+	else if (job->forecast.lost > 0)
+		snprintf(what, sizeof(what),
+			 "%s lost, and a healthy connection would lose %u of its %d in a row", lost,
+			 job->forecast.lost_in_row_max, job->load.settings.probes);
 	else
 		snprintf(what, sizeof(what),
-			 "a healthy connection would lose %u of its %d in a row",
-			 job->forecast.lost_in_row_max, job->load.settings.probes);
+			 "it would do so as soon as half of it is taken by others");
 	put_remedy(job, remedy, sizeof(remedy));
-	say_error("set: refused: the probes would overflow this machine's own queue: %s lost, and "
-		  "%s; %s, or --force",
-		  lost, what, remedy);
+	say_error("set: refused: the probes would overflow this machine's own queue: %s; %s--force",
+		  what, remedy);
 }
 
 /* --------------------------------------------------------------------------------------- summary
@@ -400,6 +416,8 @@ static void json_forecast(const struct set_job *job)
 	json_begin_object(json, "forecast");
 	json_uint(json, "sockets", job->load.sockets);
 	json_bool(json, "safe", job->safe);
+	json_uint(json, "backlog", job->load.backlog);
+	json_bool(json, "backlog_known", job->backlog_known);
 	json_seconds(json, "takes_s", job->forecast.takes_ms * 1000);
 	json_uint(json, "per_s", job->pace.per_s);
 	storm_range(&job->pace, &job->load.settings, &low, &high);

@@ -115,6 +115,11 @@ static int change_journaled(struct set_job *job, const struct invocation *invoca
 
 static void foresee(struct set_job *job)
 {
+	const struct change_options options = {
+		.probe_now = job->args->now,
+		.per_s = job->pace.per_s,
+	};
+
 	for (size_t i = 0; i < job->set.n; i++) {
 		const struct change_kind *kind = &job->set.kinds[job->set.items[i].kind];
 		struct change_outcome outcome = {.item = i};
@@ -126,7 +131,8 @@ static void foresee(struct set_job *job)
 			outcome.result = CHANGE_HELD;
 		} else if (!job->args->force &&
 			   change_row_stands(&job->shown[i].socket, &standing) &&
-			   change_kills(&standing, &after, kind->wanted.fields, job->args->now)) {
+			   change_kills(&standing, &after, kind->wanted.fields,
+					change_options_mode(&options))) {
 			outcome.result = CHANGE_REFUSED;
 			outcome.reason = CHANGE_REASON_KILLS;
 		}
@@ -183,7 +189,7 @@ int set_job_run(struct set_job *job, const struct invocation *invocation)
 		say_error("set: no socket matches; 'tcpkeep list' shows what there is");
 		return EXIT_FAILED;
 	}
-	status = set_job_plan(job);
+	status = set_storm_plan(job);
 	if (status != EXIT_DONE)
 		return status;
 	set_report_preview(job);

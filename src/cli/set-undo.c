@@ -142,11 +142,15 @@ static enum change_result plan_undo(struct set_job *job, const struct snapshot_r
 
 	if (row->socket.cookie)
 		change = find_change(job->undo, row->socket.cookie);
+	/* Before 5.8 each namespace counted its own: net/core/sock_diag.c, sock_gen_cookie(). */
+	if (change && change->netns != row->netns->inode)
+		change = NULL;
 	*ret_reason = CHANGE_REASON_NONE;
 	/* Not one of the change's: it is passed over. */
 	if (!change)
 		return CHANGE_SKIPPED;
-	return change_plan_undo(row, change, ret, ret_reason);
+	return change_plan_undo(row, change, job->undo->head.state == JOURNAL_BEGUN, ret,
+				ret_reason);
 }
 
 static uint64_t own_netns(void)
@@ -167,16 +171,31 @@ static bool is_elsewhere(const struct change_set *set, uint64_t own)
 /* ------------------------------------------------------------------------------------------ undo
  */
 
-/* With nothing left that a second undo could do. */
-static void mark_undone(const struct set_job *job, struct undo *undo)
+static int write_state(struct undo *undo, enum journal_state state, struct tcpkeep_error *ret_error)
+{
+	struct journal_head head = undo->head;
+
+	head.state = state;
+	return journal_replace(undo->dir, undo->id, &head, &undo->set, NULL, ret_error);
+}
+
+/* A kill in the midst of it must be known to whoever tries again. */
+static void mark_begun(const struct set_job *job, struct undo *undo)
+{
+	if (!job->args->dry_run && undo->head.state != JOURNAL_BEGUN)
+		write_state(undo, JOURNAL_BEGUN, NULL);
+}
+
+/* Undone, with nothing left that a second undo could do; as it was before, otherwise. */
+static void mark_ended(const struct set_job *job, struct undo *undo)
 {
 	bool hidden = job->report.netns_hidden > 0 && job->counts[CHANGE_VANISHED] > 0;
+	bool undone = job->finished && job->retry == 0 && !hidden;
 	struct tcpkeep_error error;
 
-	if (!job->finished || job->args->dry_run || job->retry > 0 || hidden)
+	if (job->args->dry_run || (!undone && undo->head.state == JOURNAL_BEGUN))
 		return;
-	undo->head.state = JOURNAL_UNDONE;
-	if (journal_replace(undo->dir, undo->id, &undo->head, &undo->set, NULL, &error) < 0)
+	if (write_state(undo, undone ? JOURNAL_UNDONE : undo->head.state, &error) < 0)
 		say_warning("set: %s", error.message);
 }
 
@@ -191,8 +210,9 @@ static int run_undo(struct set_job *job, struct undo *undo, const struct invocat
 	job->plan = plan_undo;
 	job->expected = undo->set.n;
 	job->all_netns = is_elsewhere(&undo->set, own_netns());
+	mark_begun(job, undo);
 	status = set_job_run(job, invocation);
-	mark_undone(job, undo);
+	mark_ended(job, undo);
 	return status;
 }
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/macro.h"
 #include "error.h"
 #include "rooted.h"
@@ -99,19 +100,6 @@ static bool is_same(int dir_fd, const struct original *o)
 	       st.st_mtim.tv_nsec == o->st.st_mtim.tv_nsec;
 }
 
-static int write_whole(int fd, const char *text, size_t len)
-{
-	for (size_t at = 0; at < len;) {
-		ssize_t n = write(fd, text + at, len - at);
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n > 0)
-			at += (size_t)n;
-	}
-	return fsync(fd) < 0 ? -errno : 0;
-}
-
 /* Mode and owner are those of the file that goes; a new one is readable by all, as its peers are.
  */
 static int fill(int fd, const struct original *o, const char *text, size_t len)
@@ -120,7 +108,7 @@ static int fill(int fd, const struct original *o, const char *text, size_t len)
 		return -errno;
 	if (fchmod(fd, o->exists ? o->st.st_mode & 07777 : 0644) < 0)
 		return -errno;
-	return write_whole(fd, text, len);
+	return file_write_synced(fd, text, len);
 }
 
 /* 0, or -EAGAIN when somebody else changed the file meanwhile. Signals are blocked. */

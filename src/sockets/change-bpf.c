@@ -121,9 +121,8 @@ static int load(const struct change_set *set, const struct change_options *optio
 	_cleanup_free_ struct set_slot *slots = NULL;
 	struct change_load config = {
 		.n_kinds = (uint32_t)MAX(set->n_kinds, (size_t)1),
-		.probe_now = options->probe_now,
+		.mode = change_options_mode(options),
 		.force = options->force,
-		.fresh = options->per_s > 0,
 	};
 	struct tcpkeep_kernel kernel;
 	int r;

@@ -68,53 +68,70 @@ static void stand(const struct tcp_info *info, const struct tcpkeep_settings *no
 	}
 }
 
-static bool kills(const struct tcp_info *info, const struct tcpkeep_settings *now,
-		  const struct tcpkeep_settings *todo, bool probe_now)
+static void fill_after(const struct tcpkeep_settings *now, const struct tcpkeep_settings *todo,
+		       struct change_values *ret)
 {
 	struct tcpkeep_settings after = *now;
-	struct change_standing standing;
 
 	tcpkeep_settings_merge(&after, todo);
-	stand(info, now, &standing);
-	return change_kills(&standing,
-			    &(struct change_values){
-				    .user_timeout_ms = (uint32_t)after.user_timeout_ms,
-				    .time_s = (uint16_t)MIN(after.time_s, (int)UINT16_MAX),
-				    .intvl_s = (uint16_t)MIN(after.intvl_s, (int)UINT16_MAX),
-				    .probes = (uint8_t)after.probes,
-				    .on = after.on,
-			    },
-			    todo->fields, probe_now);
+	*ret = (struct change_values){
+		.user_timeout_ms = (uint32_t)after.user_timeout_ms,
+		.time_s = (uint16_t)MAX(0, MIN(after.time_s, (int)UINT16_MAX)),
+		.intvl_s = (uint16_t)MAX(0, MIN(after.intvl_s, (int)UINT16_MAX)),
+		.probes = (uint8_t)after.probes,
+		.on = after.on,
+	};
+}
+
+static int set_int(int fd, int level, int name, int value)
+{
+	return setsockopt(fd, level, name, &value, sizeof(value)) < 0 ? -errno : 0;
 }
 
 static void set_on(int fd, int on)
 {
-	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	set_int(fd, SOL_SOCKET, SO_KEEPALIVE, on);
 }
+
+/* A socket while it is changed. */
+struct changing {
+	int fd;
+	struct tcpkeep_settings now, todo;
+	struct change_standing standing;
+	struct change_values after;
+	bool listens;
+	bool credits;     /* the silence so far: to be probed now */
+	bool writes_time; /* planned, even if it has it */
+	uint32_t mode;
+};
 
 /*
  * What tcpkeep_socket_apply() does not do by itself: a full time for what is on and not silent for
  * long, so that its timer starts with this change; the credit for what is turned on to be probed
- * now.
+ * now. Off for a moment would be inherited from a listener.
  */
-static int write_todo(int fd, const struct tcpkeep_settings *now,
-		      const struct tcpkeep_settings *wanted, const struct change_options *options)
+static int write_todo(const struct changing *change)
 {
-	bool turns = wanted->fields & TCPKEEP_ON;
-	struct tcpkeep_settings todo = *wanted;
-	unsigned flags = options->probe_now ? TCPKEEP_APPLY_PROBE_NOW : 0;
+	struct tcpkeep_settings todo = change->todo;
+	bool turns = todo.fields & TCPKEEP_ON;
+	unsigned flags = change->credits ? TCPKEEP_APPLY_PROBE_NOW : 0;
 	int r;
 
-	if (options->probe_now && turns && wanted->on) {
-		set_on(fd, 1);
-	} else if (options->per_s > 0 && now->on && !turns && wanted->fields & TCPKEEP_TIME) {
-		set_on(fd, 0);
+	if (change->credits && turns && todo.on) {
+		set_on(change->fd, 1);
+	} else if (!change->listens &&
+		   change_pauses(&change->standing, &change->after, todo.fields, change->mode)) {
+		set_on(change->fd, 0);
 		todo.fields |= TCPKEEP_ON;
 		todo.on = true;
 	}
-	r = tcpkeep_socket_apply(fd, &todo, flags, NULL);
+	r = tcpkeep_socket_apply(change->fd, &todo, flags, NULL);
+	/* It has the time already, but only a time that is written counts from the last word. */
+	if (r >= 0 && change->credits && turns && todo.on && !(todo.fields & TCPKEEP_TIME) &&
+	    change->writes_time)
+		r = set_int(change->fd, IPPROTO_TCP, TCP_KEEPIDLE, change->after.time_s);
 	if (r < 0)
-		set_on(fd, now->on);
+		set_on(change->fd, change->now.on);
 	return r;
 }
 
@@ -133,42 +150,60 @@ static bool read_info(int fd, struct tcp_info *ret)
 	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, ret, &len) == 0;
 }
 
-static void change(int fd, const struct change_kind *kind, const struct change_options *options,
-		   struct change_outcome *ret)
+/* How it stands, and what is left to do: false when that is nothing, with *ret saying why. */
+static bool look(struct changing *change, const struct change_kind *kind,
+		 const struct change_options *options, struct change_outcome *ret)
 {
-	struct tcpkeep_settings todo;
 	struct tcpkeep_effective now;
 	struct tcp_info info;
 	int r;
 
-	r = tcpkeep_socket_read(fd, &now);
+	r = tcpkeep_socket_read(change->fd, &now);
 	if (r < 0) {
 		refuse(CHANGE_REASON_ERROR, r, ret);
-		return;
+		return false;
 	}
-	if (read_info(fd, &info) && info.tcpi_state == STATE_CLOSE) {
+	change->now = now.settings;
+	if (read_info(change->fd, &info) && info.tcpi_state == STATE_CLOSE) {
 		ret->result = CHANGE_VANISHED;
-		return;
+		return false;
 	}
-	if (compare(&now.settings, kind, &todo) < 0) {
+	if (compare(&change->now, kind, &change->todo) < 0) {
 		refuse(CHANGE_REASON_SINCE, 0, ret);
-		return;
+		return false;
 	}
 	ret->result = CHANGE_HELD;
-	if (todo.fields == 0)
-		return;
-	if (!options->force && info.tcpi_state != STATE_LISTEN &&
-	    kills(&info, &now.settings, &todo, options->probe_now)) {
+	if (change->todo.fields == 0)
+		return false;
+	fill_after(&change->now, &change->todo, &change->after);
+	stand(&info, &change->now, &change->standing);
+	change->listens = info.tcpi_state == STATE_LISTEN;
+	change->credits =
+		!change->listens && change_credits(&change->standing, &change->after, change->mode);
+	change->writes_time = kind->wanted.fields & TCPKEEP_TIME;
+	if (!options->force && !change->listens &&
+	    change_kills(&change->standing, &change->after, change->todo.fields, change->mode)) {
 		refuse(CHANGE_REASON_KILLS, 0, ret);
-		return;
+		return false;
 	}
-	r = write_todo(fd, &now.settings, &todo, options);
+	return true;
+}
+
+static void change(int fd, const struct change_kind *kind, const struct change_options *options,
+		   struct change_outcome *ret)
+{
+	struct changing change = {.fd = fd, .mode = change_options_mode(options)};
+	int r;
+
+	if (!look(&change, kind, options, ret))
+		return;
+	r = write_todo(&change);
 	if (r < 0) {
 		refuse(CHANGE_REASON_ERROR, r, ret);
 		return;
 	}
 	ret->result = CHANGE_DONE;
-	ret->written = todo.fields;
+	ret->written = change.todo.fields;
 }
 
 /* A long idle socket is off for the time of the writes: no signal of a terminal may end us there.

@@ -56,20 +56,56 @@ struct change_standing {
 	__u8 on;
 };
 
+/* How a change goes about the timers. */
+enum change_mode {
+	CHANGE_MODE_NOW = 1 << 0,   /* what is silent for longer than the time is probed at once */
+	CHANGE_MODE_FRESH = 1 << 1, /* each timer starts with its own change: storm.h says why */
+};
+
+static inline __attribute__((__always_inline__)) __u32
+change_rest_ms(const struct change_standing *now, const struct change_values *after)
+{
+	__u32 time_ms = (__u32)after->time_s * 1000;
+
+	return time_ms > now->silence_ms ? time_ms - now->silence_ms : 0;
+}
+
+/* Does the silence so far count? What fell silent together must not ask together. */
+static inline __attribute__((__always_inline__)) int
+change_credits(const struct change_standing *now, const struct change_values *after, __u32 mode)
+{
+	if (!(mode & CHANGE_MODE_NOW))
+		return 0;
+	return !(mode & CHANGE_MODE_FRESH) || change_rest_ms(now, after) == 0;
+}
+
+/*
+ * Is keepalive, on before and after, off meanwhile, for a full time from now on? A time that is
+ * written while it is on credits the silence, and probes at once what is silent for longer.
+ */
+static inline __attribute__((__always_inline__)) int
+change_pauses(const struct change_standing *now, const struct change_values *after, __u32 written,
+	      __u32 mode)
+{
+	if (!now->on || !after->on || change_credits(now, after, mode))
+		return 0;
+	if (mode & CHANGE_MODE_FRESH)
+		return 1;
+	return written & CHANGE_TIME && change_rest_ms(now, after) == 0;
+}
+
 /* When keepalive's timer will fire, after the change. */
 static inline __attribute__((__always_inline__)) __u32
 change_fires_in_ms(const struct change_standing *now, const struct change_values *after,
-		   __u32 written, int probe_now)
+		   __u32 written, __u32 mode)
 {
-	__u32 time_ms = (__u32)after->time_s * 1000;
-	__u32 rest_ms = time_ms > now->silence_ms ? time_ms - now->silence_ms : 0;
-
-	if (!now->on)
-		return probe_now ? rest_ms : time_ms;
-	if (!(written & CHANGE_TIME))
+	if (change_pauses(now, after, written, mode))
+		return (__u32)after->time_s * 1000;
+	if (!now->on && !change_credits(now, after, mode))
+		return (__u32)after->time_s * 1000;
+	if (now->on && !(written & CHANGE_TIME))
 		return now->due_ms;
-	/* A socket that is silent for longer gets a full time from now on. */
-	return rest_ms > 0 || probe_now ? rest_ms : time_ms;
+	return change_rest_ms(now, after);
 }
 
 /*
@@ -79,7 +115,7 @@ change_fires_in_ms(const struct change_standing *now, const struct change_values
  */
 static inline __attribute__((__always_inline__)) int change_kills(const struct change_standing *now,
 								  const struct change_values *after,
-								  __u32 written, int probe_now)
+								  __u32 written, __u32 mode)
 {
 	__u32 elapsed_ms;
 
@@ -88,7 +124,7 @@ static inline __attribute__((__always_inline__)) int change_kills(const struct c
 		       now->stalled_ms + now->due_ms >= after->user_timeout_ms;
 	if (!after->on || now->probes_out == 0 || !(written & ~(__u32)CHANGE_INTVL))
 		return 0;
-	elapsed_ms = now->silence_ms + change_fires_in_ms(now, after, written, probe_now);
+	elapsed_ms = now->silence_ms + change_fires_in_ms(now, after, written, mode);
 	if (elapsed_ms < (__u32)after->time_s * 1000)
 		return 0;
 	if (after->user_timeout_ms > 0)

@@ -32,9 +32,8 @@ int change_load_full(const struct change_load *load, struct change_program *ret)
 		return -errno;
 	skeleton->rodata->tcpkeep_hz = load->hz;
 	skeleton->rodata->tcpkeep_bits = load->bits;
-	skeleton->rodata->tcpkeep_probe_now = load->probe_now;
+	skeleton->rodata->tcpkeep_mode = load->mode;
 	skeleton->rodata->tcpkeep_force = load->force;
-	skeleton->rodata->tcpkeep_fresh = load->fresh;
 	r = bpf_map__set_max_entries(skeleton->maps.tcpkeep_slots, 1U << load->bits);
 	if (r == 0)
 		r = bpf_map__set_max_entries(skeleton->maps.tcpkeep_kinds, load->n_kinds);

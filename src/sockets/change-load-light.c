@@ -32,9 +32,8 @@ int change_load_light(const struct change_load *load, struct change_program *ret
 		return -ENOMEM;
 	skeleton->rodata->tcpkeep_hz = load->hz;
 	skeleton->rodata->tcpkeep_bits = load->bits;
-	skeleton->rodata->tcpkeep_probe_now = load->probe_now;
+	skeleton->rodata->tcpkeep_mode = load->mode;
 	skeleton->rodata->tcpkeep_force = load->force;
-	skeleton->rodata->tcpkeep_fresh = load->fresh;
 	skeleton->maps.tcpkeep_slots.max_entries = 1U << load->bits;
 	skeleton->maps.tcpkeep_kinds.max_entries = load->n_kinds;
 	r = set_light__load(skeleton);

@@ -10,8 +10,8 @@ struct change_load {
 	uint32_t hz;
 	unsigned bits; /* of the number of slots */
 	uint32_t n_kinds;
-	bool probe_now, force;
-	bool fresh; /* each timer starts with its own change */
+	uint32_t mode; /* enum change_mode */
+	bool force;
 };
 
 /* Loaded. The descriptors live until destroy(handle). */

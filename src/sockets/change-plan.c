@@ -9,6 +9,10 @@
 /* net/tcp_states.h: the request of a half-open connection, which the C library's header lacks. */
 #define TCP_NEW_SYN_RECV 12
 
+/* The wheel's timers are late by at most 8/63 of their delay: keepalive/wheel.h. */
+#define ON_TIME 63
+#define LATEST  71
+
 const char *change_reason_text(enum change_reason reason)
 {
 	static const char *const texts[] = {
@@ -153,6 +157,22 @@ enum change_result change_plan_row(const struct snapshot_row *row,
 	return ret->wanted.fields ? CHANGE_DONE : CHANGE_HELD;
 }
 
+void change_plan_now(const struct socket_row *row, struct change_kind *kind)
+{
+	struct change_values *wanted = &kind->wanted;
+	int time_s = kind->effective.time_s;
+	bool own = row->known & ROW_KNOWN_ORIGIN && row->time_s > 0;
+
+	if (!(wanted->fields & TCPKEEP_ON) || !wanted->on || wanted->fields & TCPKEEP_TIME)
+		return;
+	if (time_s < 1 || time_s > TCPKEEP_TIME_MAX_S || !(row->known & ROW_KNOWN_SILENCE))
+		return;
+	if (!own && row->silence_ms / 1000 < (uint32_t)time_s)
+		return;
+	wanted->fields |= TCPKEEP_TIME;
+	wanted->time_s = (uint16_t)time_s;
+}
+
 void change_kind_after(const struct change_kind *kind, struct change_values *ret)
 {
 	const struct change_values *wanted = &kind->wanted;
@@ -169,6 +189,38 @@ void change_kind_after(const struct change_kind *kind, struct change_values *ret
 		ret->probes = wanted->probes;
 	if (wanted->fields & TCPKEEP_USER_TIMEOUT)
 		ret->user_timeout_ms = wanted->user_timeout_ms;
+}
+
+bool change_kind_probes(const struct change_kind *kind)
+{
+	struct change_values after;
+
+	change_kind_after(kind, &after);
+	return after.on && !(kind->flags & CHANGE_LISTENS);
+}
+
+int change_values_tolerate(const struct change_values *values)
+{
+	int64_t timeout_ms = (int64_t)values->user_timeout_ms * ON_TIME / LATEST;
+	int64_t time_ms = (int64_t)values->time_s * 1000;
+	int64_t intvl_ms = (int64_t)MAX(values->intvl_s, 1) * 1000;
+	int64_t probes = values->probes;
+
+	if (values->user_timeout_ms > 0)
+		probes =
+			timeout_ms > time_ms ? (timeout_ms - time_ms + intvl_ms - 1) / intvl_ms : 1;
+	return (int)MAX(1, MIN(probes, (int64_t)TCPKEEP_PROBES_MAX));
+}
+
+bool change_kind_stirs(const struct change_kind *kind)
+{
+	struct change_values after;
+
+	if (!change_kind_probes(kind))
+		return false;
+	change_kind_after(kind, &after);
+	return kind->wanted.fields & (TCPKEEP_ON | TCPKEEP_TIME | TCPKEEP_INTVL) ||
+	       change_values_tolerate(&after) < change_values_tolerate(&kind->effective);
 }
 
 uint32_t change_kind_lost(const struct change_kind *kind)

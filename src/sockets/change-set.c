@@ -156,21 +156,13 @@ static void spread_kind(struct change_kind *kind, const struct storm_pace *pace,
 	}
 }
 
-bool change_kind_probes(const struct change_kind *kind)
-{
-	struct change_values after;
-
-	change_kind_after(kind, &after);
-	return after.on && !(kind->flags & CHANGE_LISTENS);
-}
-
 int change_set_spread(struct change_set *set, const struct storm_pace *pace)
 {
 	for (size_t i = 0; i < set->n; i++) {
 		struct change_item *item = &set->items[i];
 		struct change_kind kind = set->kinds[item->kind];
 
-		if (!change_kind_probes(&kind))
+		if (!change_kind_stirs(&kind))
 			continue;
 		spread_kind(&kind, pace, i);
 		if (change_set_kind(set, &kind, &item->kind) < 0)

@@ -49,21 +49,48 @@ static bool agree(const struct tcpkeep_settings *a, const struct tcpkeep_setting
 	return tcpkeep_settings_equal(&x, &y);
 }
 
+/* Does each field have its value in one or the other? */
+static bool agree_each(const struct tcpkeep_settings *now, const struct tcpkeep_settings *given,
+		       const struct tcpkeep_settings *old)
+{
+	for (uint32_t field = TCPKEEP_ON; field <= TCPKEEP_USER_TIMEOUT; field <<= 1)
+		if (given->fields & field && !agree(now, given, field) && !agree(now, old, field))
+			return false;
+	return true;
+}
+
+/*
+ * Killed between the writes to a descriptor: some of the values are there, and what was on may be
+ * off for the moment that never ended (change-getfd.c).
+ */
+static bool is_half_done(const struct tcpkeep_settings *now, const struct tcpkeep_settings *given,
+			 bool was_on, struct tcpkeep_settings *old)
+{
+	if (!agree_each(now, given, old))
+		return false;
+	if (!(given->fields & TCPKEEP_ON) && was_on && now->fields & TCPKEEP_ON && !now->on) {
+		old->fields |= TCPKEEP_ON;
+		old->on = true;
+	}
+	return true;
+}
+
 enum change_result change_plan_undo(const struct snapshot_row *row,
-				    const struct change_kind *change, struct change_kind *ret,
-				    enum change_reason *ret_reason)
+				    const struct change_kind *change, bool begun,
+				    struct change_kind *ret, enum change_reason *ret_reason)
 {
 	const struct tcpkeep_settings *now = &row->effective.settings;
 	struct tcpkeep_settings old, given;
 	enum change_result result;
+	bool ours;
 
 	old_values(row, change, &old);
-	result = change_plan_row(row, &old, ret, ret_reason);
-	if (result != CHANGE_DONE)
-		return result;
 	change_values_settings(&change->wanted, &given);
-	if (agree(now, &given, given.fields))
-		return CHANGE_DONE;
+	ours = begun ? is_half_done(now, &given, change->before.on, &old)
+		     : agree(now, &given, given.fields);
+	result = change_plan_row(row, &old, ret, ret_reason);
+	if (result != CHANGE_DONE || ours)
+		return result;
 	*ret_reason = CHANGE_REASON_SINCE;
 	return CHANGE_REFUSED;
 }

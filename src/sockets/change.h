@@ -94,12 +94,19 @@ enum change_result change_plan_row(const struct snapshot_row *row,
 				   enum change_reason *ret_reason);
 
 /*
+ * Adds to a planned kind what it takes to probe at once: only a time that is written credits the
+ * silence so far. What has it from the sysctl gets it as its own if it is silent for longer.
+ */
+void change_plan_now(const struct socket_row *row, struct change_kind *kind);
+
+/*
  * The same for giving back what a change has overwritten. CHANGE_REFUSED: the socket no longer has
- * what the change gave it.
+ * what the change gave it. begun: the change, or an undo of it, may have been killed in the midst
+ * of a socket, which then has some of the values, and may be off.
  */
 enum change_result change_plan_undo(const struct snapshot_row *row,
-				    const struct change_kind *change, struct change_kind *ret,
-				    enum change_reason *ret_reason);
+				    const struct change_kind *change, bool begun,
+				    struct change_kind *ret, enum change_reason *ret_reason);
 
 /* The effective values after the change. */
 void change_kind_after(const struct change_kind *kind, struct change_values *ret);
@@ -116,8 +123,18 @@ bool change_row_stands(const struct socket_row *row, struct change_standing *ret
 /* Will its keepalive timer run? */
 bool change_kind_probes(const struct change_kind *kind);
 
+/* Probes lost in a row that it dies of: the count, or what fits into the user timeout, which
+ * replaces it. */
+int change_values_tolerate(const struct change_values *values);
+
 /*
- * Spreads the values of what will probe, as the pace says; what has values within the spread
+ * Does the change start its keepalive timer, move it, or make it die of fewer lost probes? What
+ * only gets more patience stays as it is, and as scattered or bunched as it is.
+ */
+bool change_kind_stirs(const struct change_kind *kind);
+
+/*
+ * Spreads the values of what the change stirs, as the pace says; what has values within the spread
  * already keeps them. Sockets that have nothing left to do keep their place with nothing wanted. 0
  * or -ENOMEM.
  */
@@ -140,12 +157,19 @@ struct change_options {
 	int netns;
 	bool probe_now; /* a socket idle for longer than the new time is probed at once */
 	bool force;     /* also what would end a connection */
-	unsigned per_s; /* sockets in a second, evenly, each timer from its own change on; 0: as
-			   fast as it goes */
+	unsigned per_s; /* sockets in a second, evenly, each timer anew from its own change on; 0:
+			   as fast as it goes */
 	/* Called for each item as it is done, once; non-zero ends the change and is returned. */
 	int (*done)(const struct change_outcome *outcome, void *userdata);
 	void *userdata;
 };
+
+/* enum change_mode */
+static inline uint32_t change_options_mode(const struct change_options *options)
+{
+	return (options->probe_now ? CHANGE_MODE_NOW : 0) |
+	       (options->per_s > 0 ? CHANGE_MODE_FRESH : 0);
+}
 
 /*
  * 0, or a negative errno with words when nothing could be done at all: -EPERM, -EOPNOTSUPP. A set

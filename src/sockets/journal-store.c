@@ -16,6 +16,7 @@
 
 #include "base/array.h"
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/macro.h"
 #include "base/number.h"
 #include "journal.h"
@@ -188,19 +189,6 @@ int journal_list(int dir, uint64_t **ret, size_t *ret_n)
 /* ---------------------------------------------------------------------------------------- writing
  */
 
-static int write_whole(int fd, const uint8_t *bytes, size_t len)
-{
-	for (size_t at = 0; at < len;) {
-		ssize_t n = write(fd, bytes + at, len - at);
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n > 0)
-			at += (size_t)n;
-	}
-	return fsync(fd) < 0 ? -errno : 0;
-}
-
 /* A whole file under a name that is no entry's. */
 static int write_new(int dir, const uint8_t *bytes, size_t len, char name[NAME_MAX_])
 {
@@ -215,7 +203,7 @@ static int write_new(int dir, const uint8_t *bytes, size_t len, char name[NAME_M
 	}
 	if (fd < 0)
 		return -EEXIST;
-	r = write_whole(fd, bytes, len);
+	r = file_write_synced(fd, bytes, len);
 	if (r < 0)
 		unlinkat(dir, name, 0);
 	return r;

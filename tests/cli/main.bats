@@ -104,6 +104,8 @@ bash_offers() {
 	cd "$BATS_TEST_TMPDIR"
 	touch some.conf
 	[ "$(bash_offers tcpkeep policy check so)" = some.conf ]
+	[ "$(bash_offers tcpkeep set al)" = all ]
+	[ -z "$(bash_offers tcpkeep list al)" ]
 }
 
 @test "fish completes commands, options and settings" {
@@ -123,6 +125,8 @@ bash_offers() {
 	touch some.conf
 	run fish --no-config -c "source $BATS_TEST_TMPDIR/tcpkeep.fish; complete -C 'tcpkeep policy check so'"
 	[[ $output == some.conf* ]]
+	run fish --no-config -c "source $BATS_TEST_TMPDIR/tcpkeep.fish; complete -C 'tcpkeep set al'"
+	[[ $output == all* ]]
 }
 
 @test "output that cannot be written is a failure, a closed pipe is a quiet one" {

@@ -419,6 +419,60 @@ steps() {
 	[ "$status" -eq 0 ]
 }
 
+# What one socket of many0 and many1 may have in the midst of a change that was killed is either's, or off.
+all_old() {
+	local i
+	for i in 0 1; do
+		expect many$i 1 100 20 5 0 alive || return 1
+	done
+}
+
+@test "through descriptors, killed between two writes: --undo knows its own, also what was left off" {
+	command -v strace >/dev/null || skip "needs strace"
+	export ASAN_OPTIONS=detect_leaks=0
+	hold 2
+	set_ peer=:5435 time=100 intvl=20 probes=5
+	off=0
+	for number in 1 2 3 4 5 7 10; do
+		# A pace has each timer start anew: off, the values, on.
+		# shellcheck disable=SC2086
+		run inside strace -f -o /dev/null -e trace=setsockopt -e inject=setsockopt:signal=SIGKILL:when=$number \
+			"$TCPKEEP" set peer=:5435 $THREE --source diag-fd --rate 100
+		[ "$status" -ne 0 ]
+		for i in 0 1; do
+			answer=$(ask many$i)
+			[[ $answer =~ ^(0|1)\ (60|100)\ (10|20)\ (6|5)\ 0\ alive$ ]]
+			[[ $answer == 1* ]] || off=$((off + 1))
+		done
+		if [ "$number" -eq 3 ]; then
+			# An undo that is killed there, too, and of an entry that says it is in the midst of it.
+			run inside strace -f -o /dev/null -e trace=setsockopt -e inject=setsockopt:signal=SIGKILL:when=2 \
+				"$TCPKEEP" set --undo --source diag-fd --rate 100
+			[ "$status" -ne 0 ]
+		fi
+		set_ --undo
+		[ "$status" -eq 0 ]
+		all_old
+	done
+	[ "$off" -ge 3 ]
+	# An undo of a change that came to its end, killed.
+	# shellcheck disable=SC2086
+	set_ peer=:5435 $THREE
+	run inside strace -f -o /dev/null -e trace=setsockopt -e inject=setsockopt:signal=SIGKILL:when=2 \
+		"$TCPKEEP" set --undo --source diag-fd --rate 100
+	[ "$status" -ne 0 ]
+	set_ --undo
+	[ "$status" -eq 0 ]
+	all_old
+	# But who turns it off after a change that came to its end meant it.
+	# shellcheck disable=SC2086
+	set_ peer=:5435 $THREE
+	ask put many0 on 0
+	set_ --undo
+	expect many0 0 100 20 5 0 alive
+	expect many1 1 100 20 5 0 alive
+}
+
 @test "an undo that is killed can be run again" {
 	command -v strace >/dev/null || skip "needs strace"
 	export ASAN_OPTIONS=detect_leaks=0
@@ -561,18 +615,43 @@ print(s.getsockopt(1, 9), s.getsockopt(6, 4), flush=True)
 	[[ ${lines[-1]} == *" changed, "*" skipped"* ]]
 }
 
+@test "--rate is judged as the plan is: half of the queue is taken by others" {
+	hold 800
+	# All of them at once, of whom each dies of one lost probe, fit into the queue, but not into half of it.
+	set_ local=:5435 state=established time=11 intvl=3 probes=1 --rate 100000000
+	[ "$status" -eq 1 ]
+	[[ ${stderr_lines[-1]} == "tcpkeep: set: refused: "*": it would do so as soon as half of it is taken by others; leave out --rate, or --force" ]]
+	set_ local=:5435 state=established time=11 intvl=3 probes=1 --rate 100000000 --force
+	[ "$status" -eq 0 ]
+	# What each had is no less dangerous, and the way back is judged as well.
+	set_ --undo --rate 100000000 --dry-run
+	[ "$status" -eq 0 ]
+}
+
+@test "a user timeout counts: it replaces the number of lost probes that a connection survives" {
+	hold 800
+	set_ local=:5435 state=established time=11 intvl=3 probes=9 --rate 100000000 --dry-run
+	[ "$status" -eq 0 ]
+	set_ local=:5435 state=established time=11 intvl=3 probes=9 user-timeout=12s --rate 100000000 --dry-run
+	[ "$status" -eq 1 ]
+	[[ $stderr == *"refused: "* ]]
+}
+
 @test "what would drown the machine is refused, with what would help; what is slow is told beforehand" {
 	hold 1500
 	set_ all time=11 intvl=3 probes=4 --rate 100000000
 	[ "$status" -eq 1 ]
 	[ -z "$output" ]
 	[[ $stderr == *"3,008 sockets will probe: changed over "* ]]
-	[[ ${stderr_lines[-1]} == "tcpkeep: set: refused: "*" healthy connection"*"leave out --rate, or --force" ]]
+	[[ ${stderr_lines[-1]} == "tcpkeep: set: refused: "*" healthy connection"*"; leave out --rate, or --force" ]]
+	# Another namespace than the first one cannot know how much the queue holds.
+	[[ $stderr == *"net.core.netdev_max_backlog cannot be read in this network namespace: the forecast takes it for 1000"* ]]
 	expect many7 0 7200 75 9 0 alive
 	[ ! -e "$STATE_DIRECTORY" ]
 	set_ all time=11 intvl=3 probes=4 --rate 100000000 --dry-run --json
 	[ "$status" -eq 1 ]
 	jq -e '.forecast.safe == false and .forecast.lost > 0 and .dry_run' <<<"${lines[-1]}"
+	jq -e '.forecast.backlog == 1000 and .forecast.backlog_known == false' <<<"${lines[-1]}"
 	# The same at the pace that is worked out.
 	set_ local=:5435 state=established time=11 intvl=3 probes=4 --dry-run --json
 	[ "$status" -eq 0 ]

@@ -32,7 +32,8 @@ static struct connection probing[SOURCES], turned_off[SOURCES], flying[SOURCES],
 	doomed[SOURCES], silent[SOURCES], sleeping[SOURCES];
 
 /* IPv6, whose link is not cut for long enough to matter: long silent when their turn comes. */
-static struct connection credited[SOURCES], hasty[SOURCES], paced[SOURCES];
+static struct connection credited[SOURCES], hasty[SOURCES], paced[SOURCES], held_back[SOURCES],
+	patient[SOURCES], turned_on[SOURCES];
 
 static void fill_up(int fd)
 {
@@ -53,6 +54,13 @@ static void prepare(size_t i)
 	credited[i] = connection_make(KIND_V6, IPPROTO_TCP, false);
 	hasty[i] = connection_make(KIND_V6, IPPROTO_TCP, false);
 	paced[i] = connection_make(KIND_V6, IPPROTO_TCP, false);
+	held_back[i] = connection_make(KIND_V6, IPPROTO_TCP, false);
+	patient[i] = connection_make(KIND_V6, IPPROTO_TCP, false);
+	turned_on[i] = connection_make(KIND_V6, IPPROTO_TCP, false);
+	keep(held_back[i].ours, 7200, 75, 9);
+	keep(patient[i].ours, 100, 75, 9);
+	set_int(turned_on[i].ours, IPPROTO_TCP, TCP_KEEPIDLE, 2);
+	set_int(turned_on[i].ours, IPPROTO_TCP, TCP_KEEPINTVL, 60);
 	keep(credited[i].ours, 7200, 75, 9);
 	keep(paced[i].ours, 7200, 75, 9);
 	fill_up(closed[i].ours);
@@ -336,6 +344,64 @@ static void a_pace_gives_each_a_time_of_its_own(void **state)
 	}
 }
 
+/* Nor does --now let them. */
+static void a_pace_credits_nothing_but_what_is_probed_now(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < SOURCES; i++) {
+		struct set set = {.settings = "time=100,intvl=60",
+				  .source = set_sources[i],
+				  .probe_now = true,
+				  .per_s = 1000};
+		uint64_t started;
+
+		wait_for_silence(held_back[i].ours, 4500);
+		started = now_ms();
+		assert_int_equal(set_one(&set, held_back[i].ours).result, CHANGE_DONE);
+		assert_in_range(due_of(held_back[i].ours), 100000 - (int)(now_ms() - started) - 100,
+				103000);
+	}
+}
+
+/* What dies sooner is paced as well, and so are the timers that had been started together. */
+static void a_pace_starts_timers_of_which_no_time_is_written(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < SOURCES; i++) {
+		struct set set = {
+			.settings = "intvl=60,probes=3", .source = set_sources[i], .per_s = 1000};
+		uint64_t started;
+
+		wait_for_silence(patient[i].ours, 4500);
+		started = now_ms();
+		assert_int_equal(set_one(&set, patient[i].ours).result, CHANGE_DONE);
+		assert_in_range(due_of(patient[i].ours), 100000 - (int)(now_ms() - started) - 100,
+				103000);
+		set_expect(patient[i].ours, 1, 100, 60, 3);
+	}
+}
+
+/* It has the time already: that nothing of it is to be written must not keep it from being probed.
+ */
+static void what_is_turned_on_is_probed_now(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < SOURCES; i++) {
+		struct set set = {.settings = "on", .source = set_sources[i], .probe_now = true};
+		unsigned long before = counter("TCPKeepAlive");
+		uint64_t until = now_ms() + 10000;
+
+		wait_for_silence(turned_on[i].ours, 2100);
+		assert_int_equal(set_one(&set, turned_on[i].ours).result, CHANGE_DONE);
+		/* Not armed anew, for two seconds: either at once, or probed already. */
+		assert_not_in_range(due_of(turned_on[i].ours), 1500, 2500);
+		while (counter("TCPKeepAlive") == before && now_ms() < until)
+			poll(NULL, 0, 2);
+		assert_int_equal(counter("TCPKeepAlive"), before + 1);
+		set_expect(turned_on[i].ours, 1, 2, 60, 9);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -350,6 +416,9 @@ int main(void)
 		cmocka_unit_test(what_is_silent_for_less_is_credited),
 		cmocka_unit_test(now_probes_at_once),
 		cmocka_unit_test(a_pace_gives_each_a_time_of_its_own),
+		cmocka_unit_test(a_pace_credits_nothing_but_what_is_probed_now),
+		cmocka_unit_test(a_pace_starts_timers_of_which_no_time_is_written),
+		cmocka_unit_test(what_is_turned_on_is_probed_now),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

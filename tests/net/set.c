@@ -64,6 +64,8 @@ static int plan_row(const struct snapshot_row *row, void *userdata)
 		return 0;
 	result = change_plan_row(row, &planning->settings, &kind, &reason);
 	set->planned[result]++;
+	if (result == CHANGE_DONE && set->probe_now)
+		change_plan_now(&row->socket, &kind);
 	if (result != CHANGE_DONE) {
 		set->reason = reason;
 		return 0;

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/duration.h"
 #include "base/escape.h"
+#include "base/file.h"
 #include "base/macro.h"
 #include "base/nearest.h"
 #include "base/number.h"
@@ -181,6 +186,20 @@ static void only_true_utf8_is_a_character(void **state)
 	assert_int_equal(utf8_decode("\x80", 1, &code), 0);
 }
 
+static void a_file_is_written_whole_or_the_error_told(void **state)
+{
+	_cleanup_close_ int fd = memfd_create("file", MFD_CLOEXEC);
+	_cleanup_close_ int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+	char found[8];
+
+	(void)state;
+	assert_int_equal(file_write_synced(fd, "", 0), 0);
+	assert_int_equal(file_write_synced(fd, "tcpkeep", 7), 0);
+	assert_int_equal(pread(fd, found, sizeof(found), 0), 7);
+	assert_memory_equal(found, "tcpkeep", 7);
+	assert_int_equal(file_write_synced(full, "tcpkeep", 7), -ENOSPC);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -193,6 +212,7 @@ int main(void)
 		cmocka_unit_test(hostile_bytes_are_escaped),
 		cmocka_unit_test(the_kernels_own_escapes_are_undone),
 		cmocka_unit_test(only_true_utf8_is_a_character),
+		cmocka_unit_test(a_file_is_written_whole_or_the_error_told),
 	};
 
 	return run_unit_tests("base", tests);

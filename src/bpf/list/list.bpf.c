@@ -1,13 +1,7 @@
 // SPDX-License-Identifier: (MIT OR GPL-2.0-only)
 /*
  * The walks behind `tcpkeep list`: every TCP socket of one network namespace, every descriptor of a
- * socket. Structs carry only the members that are read; CO-RE finds them in the running kernel
- * (5.15 and later).
- *
- * Members are reached from as few structs as can be, (struct tcp_sock *)sk for one: for each struct
- * from which a relocation starts, the kernel looks through its 100,000 types, and it remembers what
- * it found in 31 places by a hash of the name (kernel/bpf/btf.c, VMLINUX_CAND_CACHE_SIZE). Names
- * that share a place are looked for again at each use: that was a third of the start of `list`.
+ * socket.
  */
 #include <linux/bpf.h>
 #include <linux/types.h>
@@ -17,9 +11,8 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
+#include "bpf/kernel.h"
 #include "bpf/list/list.h"
-
-#define CORE __attribute__((preserve_access_index))
 
 #define AF_INET  2
 #define AF_INET6 10
@@ -31,61 +24,11 @@
 #define IPPROTO_TCP   6
 #define IPPROTO_MPTCP 262
 
-/* include/net/tcp_states.h */
-#define TCP_SYN_SENT     2
-#define TCP_SYN_RECV     3
-#define TCP_TIME_WAIT    6
-#define TCP_CLOSE        7
-#define TCP_LISTEN       10
-#define TCP_NEW_SYN_RECV 12
-
-/* include/net/sock.h: enum sock_flags */
-#define SOCK_DEAD     0
-#define SOCK_KEEPOPEN 3
-
-/* include/net/inet_connection_sock.h */
-#define ICSK_TIME_RETRANS    1
-#define ICSK_TIME_PROBE0     3
-#define ICSK_TIME_LOSS_PROBE 5
-#define ICSK_TIME_REO        6
-
-struct in6_addr {
-	union {
-		__be32 u6_addr32[4];
-	} in6_u;
-} CORE;
-
-typedef struct {
-	__s64 counter;
-} CORE atomic64_t;
-
-struct sock_common {
-	__be32 skc_daddr, skc_rcv_saddr;
-	__be16 skc_dport;
-	__u16 skc_num;
-	unsigned short skc_family;
-	unsigned char skc_state;
-	unsigned char skc_ipv6only : 1;
-	unsigned long skc_flags;
-	atomic64_t skc_cookie;
-	struct in6_addr skc_v6_daddr, skc_v6_rcv_saddr;
-} CORE;
-
-struct hlist_node {
-	struct hlist_node **pprev;
-} CORE;
-
-struct timer_list {
-	struct hlist_node entry;
-	unsigned long expires;
-} CORE;
-
 struct inode {
 	unsigned long i_ino;
 } CORE;
 
 struct file;
-struct sock;
 
 struct socket {
 	struct sock *sk;
@@ -97,63 +40,8 @@ struct socket_alloc {
 	struct inode vfs_inode;
 } CORE;
 
-struct kernfs_node {
-	__u64 id;
-} CORE;
-
-struct cgroup {
-	struct kernfs_node *kn;
-} CORE;
-
-struct sock_cgroup_data {
-	struct cgroup *cgroup; /* 5.15 */
-} CORE;
-
-struct sock {
-	struct sock_common __sk_common;
-	struct socket *sk_socket;
-	struct timer_list sk_timer;
-	struct sock_cgroup_data sk_cgrp_data;
-	__u32 sk_ack_backlog;
-	__u16 sk_protocol;
-} CORE;
-
-struct inet_sock {
-	struct sock sk;
-} CORE;
-
-struct inet_connection_sock {
-	struct inet_sock icsk_inet;
-	struct timer_list icsk_retransmit_timer;
-	__u8 icsk_pending;
-	__u8 icsk_retransmits;
-	__u8 icsk_probes_out;
-	struct {
-		__u32 lrcvtime;
-	} icsk_ack;
-	__u32 icsk_user_timeout;
-	void *icsk_ulp_data;
-} CORE;
-
-struct tcp_sock {
-	struct inet_connection_sock inet_conn;
-	__u32 write_seq, snd_nxt, snd_una, packets_out, rcv_tstamp;
-	unsigned int keepalive_time, keepalive_intvl;
-	__u8 keepalive_probes;
-	bool is_mptcp;
-} CORE;
-
 struct mptcp_subflow_context {
 	struct sock *conn;
-} CORE;
-
-/* The keepalive timer where it is not sock.sk_timer. */
-struct inet_connection_sock___keepalive {
-	struct timer_list icsk_keepalive_timer;
-} CORE;
-
-struct tcp_sock___keepalive {
-	struct inet_connection_sock___keepalive inet_conn;
 } CORE;
 
 struct inet_timewait_sock {
@@ -197,18 +85,6 @@ struct task_struct {
 	char comm[16];
 } CORE;
 
-struct seq_file;
-
-struct bpf_iter_meta {
-	struct seq_file *seq;
-} CORE;
-
-struct bpf_iter__tcp {
-	struct bpf_iter_meta *meta;
-	struct sock_common *sk_common;
-	unsigned int uid;
-} CORE;
-
 struct bpf_iter__task_file {
 	struct bpf_iter_meta *meta;
 	struct task_struct *task;
@@ -236,17 +112,9 @@ __u32 tcpkeep_pid_depth = 0;
 __u64 tcpkeep_led_files = 0;
 __u32 tcpkeep_led_tgid = 0, tcpkeep_led_tid = 0;
 
-static __always_inline __u32 now_ticks(void)
-{
-	return (__u32)bpf_jiffies64();
-}
-
-/* The longest there is for what does not fit: 2^32 ticks of 4 ms are 198 days. */
 static __always_inline __u32 to_ms(__u32 ticks, __u32 longest)
 {
-	__u64 ms = (__u64)ticks * 1000 / tcpkeep_hz;
-
-	return ms < longest ? (__u32)ms : longest;
+	return ticks_to_ms(ticks, tcpkeep_hz, longest);
 }
 
 static __always_inline void fill_addresses(struct socket_row *row, struct sock_common *skc)
@@ -300,26 +168,9 @@ static __always_inline __u8 transmit_timer(__u8 pending)
 	return ROW_TIMER_NONE;
 }
 
-/* Until a timer is due; 0 when it is late, as sock_diag tells it. */
 static __always_inline __s32 due_ms(unsigned long expires)
 {
-	__s32 ticks = (__s32)((__u32)expires - now_ticks());
-
-	return ticks > 0 ? (__s32)to_ms((__u32)ticks, INT32_MAX) : 0;
-}
-
-/* Is keepalive's timer armed, and when is it due? */
-static __always_inline bool keepalive_timer(struct tcp_sock *tp, unsigned long *expires)
-{
-	struct tcp_sock___keepalive *newer = (void *)tp;
-
-	/* Moved from struct sock in newer kernels. */
-	if (bpf_core_field_exists(newer->inet_conn.icsk_keepalive_timer)) {
-		*expires = newer->inet_conn.icsk_keepalive_timer.expires;
-		return newer->inet_conn.icsk_keepalive_timer.entry.pprev;
-	}
-	*expires = tp->inet_conn.icsk_inet.sk.sk_timer.expires;
-	return tp->inet_conn.icsk_inet.sk.sk_timer.entry.pprev;
+	return (__s32)to_ms(ticks_until(expires), INT32_MAX);
 }
 
 static __always_inline void fill_timer(struct socket_row *row, struct tcp_sock *tp)
@@ -343,17 +194,13 @@ static __always_inline void fill_timer(struct socket_row *row, struct tcp_sock *
 
 static __always_inline void fill_transfer(struct socket_row *row, struct tcp_sock *tp)
 {
-	__u32 data = now_ticks() - tp->inet_conn.icsk_ack.lrcvtime;
-	__u32 ack = now_ticks() - tp->rcv_tstamp;
-
 	if (row->state == TCP_LISTEN) {
 		row->unsent = tp->inet_conn.icsk_inet.sk.sk_ack_backlog;
 		return;
 	}
 	if (row->state == TCP_CLOSE || row->state == TCP_SYN_SENT)
 		return;
-	/* keepalive_time_elapsed() */
-	row->silence_ms = to_ms(data < ack ? data : ack, UINT32_MAX);
+	row->silence_ms = to_ms(silence_ticks(tp), UINT32_MAX);
 	row->known |= ROW_KNOWN_SILENCE;
 	row->unacked = tp->snd_nxt - tp->snd_una;
 	row->unsent = tp->write_seq - tp->snd_nxt;
@@ -363,7 +210,7 @@ static __always_inline void fill_settings(struct socket_row *row, struct tcp_soc
 {
 	row->known |= ROW_KNOWN_KEEPALIVE | ROW_KNOWN_SETTINGS | ROW_KNOWN_ORIGIN |
 		      ROW_KNOWN_USER_TIMEOUT;
-	if (tp->inet_conn.icsk_inet.sk.__sk_common.skc_flags & (1UL << SOCK_KEEPOPEN))
+	if (has_flag(tp, SOCK_KEEPOPEN))
 		row->flags |= ROW_KEEPALIVE;
 	row->time_s = (__s32)(tp->keepalive_time / tcpkeep_hz);
 	row->intvl_s = (__s32)(tp->keepalive_intvl / tcpkeep_hz);
@@ -413,7 +260,7 @@ static __always_inline void fill_identity(struct socket_row *row, struct tcp_soc
 		row->known |= ROW_KNOWN_CGROUP;
 	}
 	/* A connection that is not accepted yet has no struct socket either, but is not dead. */
-	if (tp->inet_conn.icsk_inet.sk.__sk_common.skc_flags & (1UL << SOCK_DEAD))
+	if (has_flag(tp, SOCK_DEAD))
 		row->flags |= ROW_ORPHAN;
 	if (socket)
 		row->inode = (__u32)BPF_CORE_READ(socket, vfs_inode.i_ino);

@@ -2,7 +2,7 @@
 /*
  * The walk behind `tcpkeep set`: the sockets of one network namespace that stand in the table get
  * their values. The iterator holds each one's lock meanwhile: nothing moves between the look and
- * the change. Structs carry only the members that are read (Linux 5.15 and later).
+ * the change.
  */
 #include <linux/bpf.h>
 #include <linux/types.h>
@@ -11,23 +11,8 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
+#include "bpf/kernel.h"
 #include "bpf/set/set.h"
-
-#define CORE __attribute__((preserve_access_index))
-
-/* include/net/tcp_states.h */
-#define TCP_ESTABLISHED 1
-#define TCP_SYN_SENT    2
-#define TCP_CLOSE       7
-#define TCP_LISTEN      10
-
-/* include/net/sock.h: enum sock_flags */
-#define SOCK_DEAD     0
-#define SOCK_KEEPOPEN 3
-
-/* include/net/inet_connection_sock.h */
-#define ICSK_TIME_RETRANS 1
-#define ICSK_TIME_PROBE0  3
 
 /* The options: include/uapi/asm-generic/socket.h, linux/tcp.h. */
 #define SOL_SOCKET       1
@@ -38,80 +23,17 @@
 #define TCP_KEEPCNT      6
 #define TCP_USER_TIMEOUT 18
 
-#define EINVAL 22
-
-typedef struct {
-	__s64 counter;
-} CORE atomic64_t;
-
-struct sock_common {
-	unsigned char skc_state;
-	unsigned long skc_flags;
-	atomic64_t skc_cookie;
-} CORE;
-
-struct hlist_node {
-	struct hlist_node **pprev;
-} CORE;
-
-struct timer_list {
-	struct hlist_node entry;
-	unsigned long expires;
-} CORE;
-
-struct sock {
-	struct sock_common __sk_common;
-	struct timer_list sk_timer;
-} CORE;
-
-struct inet_connection_sock {
-	struct timer_list icsk_retransmit_timer;
-	__u8 icsk_pending;
-	__u8 icsk_retransmits;
-	__u8 icsk_probes_out;
-	struct {
-		__u32 lrcvtime;
-	} icsk_ack;
-	__u32 icsk_probes_tstamp; /* 5.11 */
-	__u32 icsk_user_timeout;
-} CORE;
-
-struct tcp_sock {
-	struct inet_connection_sock inet_conn;
-	__u32 rcv_tstamp, retrans_stamp;
-	unsigned int keepalive_time, keepalive_intvl;
-	__u8 keepalive_probes;
-	bool is_mptcp;
-} CORE;
-
-/* The keepalive timer where it is not sock.sk_timer. */
-struct inet_connection_sock___keepalive {
-	struct timer_list icsk_keepalive_timer;
-} CORE;
-
 /* Timestamps in microseconds instead of milliseconds: 6.7, 614e8316aa4c. */
 struct tcp_sock___usec {
 	__u8 tcp_usec_ts : 1;
-} CORE;
-
-struct seq_file;
-
-struct bpf_iter_meta {
-	struct seq_file *seq;
-} CORE;
-
-struct bpf_iter__tcp {
-	struct bpf_iter_meta *meta;
-	struct sock_common *sk_common;
 } CORE;
 
 /* Set before the load. */
 const volatile __u32 tcpkeep_hz = 250;
 const volatile __u32 tcpkeep_bits = 4;
 const volatile __u32 tcpkeep_kinds_n = 0;
-const volatile bool tcpkeep_probe_now = false;
+const volatile __u32 tcpkeep_mode = 0; /* enum change_mode */
 const volatile bool tcpkeep_force = false;
-const volatile bool tcpkeep_fresh = false;
 
 /* Their sizes are set before the load. */
 struct {
@@ -135,8 +57,15 @@ struct changing {
 	struct change_values before, after; /* after: effective */
 	struct change_standing now;
 	__u32 todo, written;
-	bool pauses; /* off while the values are written, then on: a full time from now */
+	bool credits; /* the silence so far */
+	bool pauses;  /* off while the values are written, then on: a full time from now */
 };
+
+/*
+ * The one at hand: a program has one walk at a time. Not on the stack, where the verifier would
+ * follow each value that each way through the comparison leaves there: ten times as long.
+ */
+static struct changing tcpkeep_changing;
 
 static __always_inline struct set_slot *find_slot(__u64 cookie)
 {
@@ -157,31 +86,9 @@ static __always_inline struct set_slot *find_slot(__u64 cookie)
 
 /* ----------------------------------------------------------------------------- how it stands */
 
-static __always_inline __u32 now_ticks(void)
-{
-	return (__u32)bpf_jiffies64();
-}
-
 static __always_inline __u32 to_ms(__u32 ticks)
 {
-	return (__u32)((__u64)ticks * 1000 / tcpkeep_hz);
-}
-
-static __always_inline __u32 due_ms(unsigned long expires)
-{
-	__s32 ticks = (__s32)((__u32)expires - now_ticks());
-
-	return ticks > 0 ? to_ms((__u32)ticks) : 0;
-}
-
-static __always_inline struct timer_list *keepalive_timer(struct tcp_sock *tp)
-{
-	struct inet_connection_sock___keepalive *icsk = (void *)&tp->inet_conn;
-
-	/* Moved from struct sock in newer kernels. */
-	if (bpf_core_field_exists(icsk->icsk_keepalive_timer))
-		return &icsk->icsk_keepalive_timer;
-	return &((struct sock *)tp)->sk_timer;
+	return ticks_to_ms(ticks, tcpkeep_hz, __UINT32_MAX__);
 }
 
 /* Since the first retransmission; the clock of the stamp is that of the timestamp option. */
@@ -199,30 +106,29 @@ static __always_inline __u32 retransmits_ms(struct tcp_sock *tp)
 
 static __always_inline void fill_standing(struct change_standing *now, struct tcp_sock *tp)
 {
-	struct inet_connection_sock *icsk = &tp->inet_conn;
-	__u32 data = now_ticks() - icsk->icsk_ack.lrcvtime;
-	__u32 ack = now_ticks() - tp->rcv_tstamp;
+	unsigned long expires;
 
-	now->silence_ms = to_ms(data < ack ? data : ack);
-	now->probes_out = icsk->icsk_probes_out;
-	now->due_ms = due_ms(keepalive_timer(tp)->expires);
-	if (icsk->icsk_pending == ICSK_TIME_PROBE0) {
+	now->silence_ms = to_ms(silence_ticks(tp));
+	now->probes_out = tp->inet_conn.icsk_probes_out;
+	keepalive_timer(tp, &expires);
+	now->due_ms = to_ms(ticks_until(expires));
+	if (tp->inet_conn.icsk_pending == ICSK_TIME_PROBE0) {
 		now->waits = CHANGE_WAIT_WINDOW;
-		now->due_ms = due_ms(icsk->icsk_retransmit_timer.expires);
-		if (bpf_core_field_exists(icsk->icsk_probes_tstamp) && icsk->icsk_probes_tstamp)
-			now->stalled_ms = to_ms(now_ticks() - icsk->icsk_probes_tstamp);
-	} else if (icsk->icsk_pending == ICSK_TIME_RETRANS && icsk->icsk_retransmits > 0) {
+		now->due_ms = to_ms(ticks_until(tp->inet_conn.icsk_retransmit_timer.expires));
+		if (bpf_core_field_exists(tp->inet_conn.icsk_probes_tstamp) &&
+		    tp->inet_conn.icsk_probes_tstamp)
+			now->stalled_ms = to_ms(now_ticks() - tp->inet_conn.icsk_probes_tstamp);
+	} else if (tp->inet_conn.icsk_pending == ICSK_TIME_RETRANS &&
+		   tp->inet_conn.icsk_retransmits > 0) {
 		now->waits = CHANGE_WAIT_RETRANSMIT;
-		now->due_ms = due_ms(icsk->icsk_retransmit_timer.expires);
+		now->due_ms = to_ms(ticks_until(tp->inet_conn.icsk_retransmit_timer.expires));
 		now->stalled_ms = retransmits_ms(tp);
 	}
 }
 
 static __always_inline void fill_values(struct change_values *values, struct tcp_sock *tp)
 {
-	struct sock *sk = (struct sock *)tp;
-
-	values->on = !!(sk->__sk_common.skc_flags & (1UL << SOCK_KEEPOPEN));
+	values->on = has_flag(tp, SOCK_KEEPOPEN);
 	values->time_s = (__u16)(tp->keepalive_time / tcpkeep_hz);
 	values->intvl_s = (__u16)(tp->keepalive_intvl / tcpkeep_hz);
 	values->probes = tp->keepalive_probes;
@@ -294,7 +200,7 @@ static __always_inline int write_on_first(struct tcp_sock *tp, struct changing *
 	bool changes = change->todo & CHANGE_ON;
 	int r;
 
-	if (changes && (!change->after.on || tcpkeep_probe_now)) {
+	if (changes && (!change->after.on || change->credits)) {
 		r = put_on(tp, change->after.on);
 		if (r < 0)
 			return r;
@@ -345,21 +251,23 @@ static __always_inline void restore(struct tcp_sock *tp, const struct changing *
 		put_on(tp, change->before.on);
 }
 
+static __always_inline __u8 state_of(struct tcp_sock *tp)
+{
+	return tp->inet_conn.icsk_inet.sk.__sk_common.skc_state;
+}
+
 /* Is it one that can be changed: listening, or open and held by a program? */
 static __always_inline bool is_open(struct tcp_sock *tp)
 {
-	struct sock *sk = (struct sock *)tp;
-
 	/* The FIN timeout of an orphan is keepalive's own timer: it must not be moved. */
-	return !(sk->__sk_common.skc_flags & (1UL << SOCK_DEAD)) &&
-	       sk->__sk_common.skc_state != TCP_CLOSE;
+	return !has_flag(tp, SOCK_DEAD) && state_of(tp) != TCP_CLOSE;
 }
 
 static __always_inline enum set_result change_socket(struct tcp_sock *tp,
 						     const struct change_kind *kind,
 						     struct changing *change, __s16 *ret_error)
 {
-	bool connected = ((struct sock *)tp)->__sk_common.skc_state != TCP_LISTEN;
+	const __u8 state = state_of(tp);
 	int r;
 
 	if (!is_open(tp))
@@ -369,22 +277,19 @@ static __always_inline enum set_result change_socket(struct tcp_sock *tp,
 		return SET_CHANGED;
 	if (change->todo == 0)
 		return SET_HELD;
-	if (connected && ((struct sock *)tp)->__sk_common.skc_state != TCP_SYN_SENT) {
+	if (state != TCP_LISTEN) {
 		fill_standing(&change->now, tp);
 		change->now.on = change->before.on;
 		if (!tcpkeep_force &&
-		    change_kills(&change->now, &change->after, change->todo, tcpkeep_probe_now))
+		    change_kills(&change->now, &change->after, change->todo, tcpkeep_mode))
 			return SET_KILLS;
+		change->credits = change_credits(&change->now, &change->after, tcpkeep_mode);
+		change->pauses =
+			change_pauses(&change->now, &change->after, change->todo, tcpkeep_mode);
 		/* Turned on and probed now: the time has to be written, to count from the last
 		 * word. */
-		if (tcpkeep_probe_now && change->todo & CHANGE_ON && change->before.time_s)
+		if (change->credits && change->todo & CHANGE_ON && change->before.time_s)
 			change->todo |= CHANGE_TIME;
-		change->pauses =
-			change->before.on && change->after.on && !tcpkeep_probe_now &&
-			change->todo & CHANGE_TIME &&
-			/* What fell silent together must not ask together, however slow the walk.
-			 */
-			(tcpkeep_fresh || change->now.silence_ms / 1000 >= change->after.time_s);
 	}
 	r = write_all(tp, change);
 	if (r == 0)
@@ -400,7 +305,7 @@ int tcpkeep_set_tcp(struct bpf_iter__tcp *ctx)
 {
 	struct sock_common *skc = ctx->sk_common;
 	struct set_record record = {};
-	struct changing change = {};
+	struct changing *change = &tcpkeep_changing;
 	struct change_kind *kind;
 	struct set_slot *slot;
 	struct tcp_sock *tp;
@@ -419,9 +324,10 @@ int tcpkeep_set_tcp(struct bpf_iter__tcp *ctx)
 	kind = bpf_map_lookup_elem(&tcpkeep_kinds, &number);
 	if (!kind)
 		return 0;
+	*change = (struct changing){};
 	record.item = slot->item;
-	record.result = (__u8)change_socket(tp, kind, &change, &record.error);
-	record.written = (__u8)change.written;
+	record.result = (__u8)change_socket(tp, kind, change, &record.error);
+	record.written = (__u8)change->written;
 	/* A read that takes less than the kernel's buffer holds always has the room. */
 	slot->item |= SET_SEEN;
 	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/* How much a change will have the machine probe, and how slowly it has to go for that. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/macro.h"
+#include "base/number.h"
+#include "set-job.h"
+
+/*
+ * net/core/dev.c: netdev_max_backlog, one for the whole machine. Only the first network namespace
+ * shows it: in another one the kernel's own default is what has to be taken for it.
+ */
+#define BACKLOG_FILE    "/proc/sys/net/core/netdev_max_backlog"
+#define BACKLOG_DEFAULT 1000
+
+/* False: not to be read. */
+static bool read_backlog(unsigned *ret)
+{
+	_cleanup_close_ int fd = open(BACKLOG_FILE, O_RDONLY | O_CLOEXEC);
+	char text[16];
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text));
+	int64_t value;
+
+	while (n > 0 && text[n - 1] == '\n')
+		n--;
+	if (n <= 0 || number_parse(text, (size_t)n, 1, INT32_MAX, &value) < 0)
+		return false;
+	*ret = (unsigned)value;
+	return true;
+}
+
+/* ------------------------------------------------------------------------------------- the load */
+
+void set_storm_hold(struct set_job *job, const struct change_kind *kind)
+{
+	int probes = change_values_tolerate(&kind->effective);
+
+	job->held_tolerates = job->held_probing > 0 ? MIN(job->held_tolerates, probes) : probes;
+	job->held_probing++;
+}
+
+/* One of the values of many sockets, and how many have it. */
+struct share {
+	int value;
+	size_t n;
+};
+
+static int compare_shares(const void *a, const void *b)
+{
+	int x = ((const struct share *)a)->value, y = ((const struct share *)b)->value;
+
+	return x < y ? -1 : x > y;
+}
+
+/* The smallest value, but for those of fewer than one socket in a hundred: these make no storm. */
+static int smallest(struct share *shares, size_t n, size_t sockets, int max)
+{
+	size_t seen = 0;
+
+	qsort(shares, n, sizeof(*shares), compare_shares);
+	for (size_t i = 0; i < n; i++) {
+		seen += shares[i].n;
+		if (shares[i].n > 0 && seen * 100 >= sockets)
+			return MAX(1, MIN(shares[i].value, max));
+	}
+	return max;
+}
+
+/* How many sockets there are of each kind that stirs, and of all of them. */
+static size_t count_kinds(const struct change_set *set, size_t *n_of)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < set->n; i++) {
+		uint32_t kind = set->items[i].kind;
+
+		if (!change_kind_stirs(&set->kinds[kind]))
+			continue;
+		n_of[kind]++;
+		n++;
+	}
+	return n;
+}
+
+/* The fewest lost probes that one of them dies of: a storm kills the weakest, however few they are.
+ */
+static int least_tolerant(const struct set_job *job, const size_t *n_of)
+{
+	const struct change_set *set = &job->set;
+	int least = job->held_probing > 0 ? job->held_tolerates : TCPKEEP_PROBES_MAX;
+
+	for (size_t i = 0; i < set->n_kinds; i++) {
+		struct change_values after;
+
+		change_kind_after(&set->kinds[i], &after);
+		if (n_of[i] > 0)
+			least = MIN(least, change_values_tolerate(&after));
+	}
+	return least;
+}
+
+/* What the probes will be like. */
+static int fill_load(struct set_job *job)
+{
+	const struct change_set *set = &job->set;
+	_cleanup_free_ size_t *n_of = calloc(set->n_kinds + 1, sizeof(*n_of));
+	_cleanup_free_ struct share *times = calloc(set->n_kinds + 1, sizeof(*times));
+	_cleanup_free_ struct share *intvls = calloc(set->n_kinds + 1, sizeof(*intvls));
+	unsigned backlog = BACKLOG_DEFAULT;
+	size_t n;
+
+	if (!n_of || !times || !intvls)
+		return -ENOMEM;
+	n = count_kinds(set, n_of);
+	for (size_t i = 0; i < set->n_kinds; i++) {
+		struct change_values after;
+
+		change_kind_after(&set->kinds[i], &after);
+		times[i] = (struct share){after.time_s, n_of[i]};
+		intvls[i] = (struct share){after.intvl_s, n_of[i]};
+	}
+	job->backlog_known = read_backlog(&backlog);
+	job->load = (struct storm_load){
+		.sockets = n > 0 ? n + job->held_probing : 0,
+		.settings = TCPKEEP_SETTINGS(smallest(times, set->n_kinds, n, TCPKEEP_TIME_MAX_S),
+					     smallest(intvls, set->n_kinds, n, TCPKEEP_INTVL_MAX_S),
+					     least_tolerant(job, n_of)),
+		.hz = job->hz,
+		.backlog = backlog,
+	};
+	return 0;
+}
+
+/* ------------------------------------------------------------------------------------- the pace */
+
+/* A probe for each at once: so many that half of the queue stays free. */
+static unsigned now_per_s(const struct storm_load *load)
+{
+	uint64_t per_s = (uint64_t)load->backlog * load->hz / 4;
+
+	if (load->sockets <= load->backlog / 2)
+		return 0;
+	return (unsigned)MAX(MIN(per_s, (uint64_t)UINT32_MAX), 1ULL);
+}
+
+/* An undo gives each socket its own values: there is nothing to spread. */
+static int make_pace(struct set_job *job)
+{
+	unsigned now = job->args->now ? now_per_s(&job->load) : 0;
+	struct storm_pace planned;
+	int r;
+
+	r = storm_plan(&job->load, &job->pace, &job->forecast);
+	if (r < 0)
+		return r;
+	job->plan_safe = job->safe = r == 1;
+	planned = job->pace;
+	if (job->undo)
+		job->pace = (struct storm_pace){.per_s = planned.per_s};
+	if (job->rate > 0)
+		job->pace.per_s = job->rate;
+	else if (now > 0 && (job->pace.per_s == 0 || job->pace.per_s > now))
+		job->pace.per_s = now;
+	if (memcmp(&planned, &job->pace, sizeof(planned)) == 0)
+		return 0;
+	r = storm_forecast(&job->load, &job->pace, &job->forecast);
+	if (r == 0)
+		r = storm_is_safe(&job->load, &job->pace);
+	if (r < 0)
+		return r;
+	job->safe = r == 1;
+	return 0;
+}
+
+/* What the spread has left nothing to do for. */
+static void count_spared(struct set_job *job)
+{
+	for (size_t i = 0; i < job->set.n; i++)
+		job->spared += job->set.kinds[job->set.items[i].kind].wanted.fields == 0;
+}
+
+int set_storm_plan(struct set_job *job)
+{
+	int r;
+
+	job->safe = true;
+	r = fill_load(job);
+	if (r == 0 && job->load.sockets > 0)
+		r = make_pace(job);
+	else
+		job->pace.per_s = job->rate;
+	if (r == 0 && job->load.sockets > 0)
+		r = change_set_spread(&job->set, &job->pace);
+	if (r < 0)
+		return set_job_fail(&(struct tcpkeep_error){.message = ""}, r);
+	count_spared(job);
+	return EXIT_DONE;
+}
