@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The steps of `tcpkeep set`: look, plan, change. */
+/* The steps of changing open sockets: look, plan, change. */
 #include "set-job.h"
 
 #include <errno.h>
@@ -29,9 +29,9 @@ int set_exit_status(int r)
 	return EXIT_FAILED;
 }
 
-static int fail(const struct tcpkeep_error *error, int r)
+static int fail(const struct set_job *job, const struct tcpkeep_error *error, int r)
 {
-	say_error("set: %s", *error->message ? error->message : strerror(-r));
+	say_error("%s: %s", job->who, *error->message ? error->message : strerror(-r));
 	return set_exit_status(r);
 }
 
@@ -44,7 +44,7 @@ static int add_item(struct set_job *job, const struct snapshot_row *row,
 
 	if (change_kind_lost(kind))
 		job->lost++;
-	if (job->wants_rows) {
+	if (job->wants_rows || job->args->dry_run) {
 		r = set_report_keep(job, row);
 		if (r < 0)
 			return r;
@@ -70,7 +70,6 @@ static int take_row(const struct snapshot_row *row, void *userdata)
 	job->hz = row->netns->kernel.hz;
 	job->met_mptcp |= row->socket.flags & ROW_MPTCP;
 	outcome.result = job->plan(job, row, &kind, &outcome.reason);
-	/* An undo passes over what was never changed. */
 	if (outcome.result == CHANGE_SKIPPED && outcome.reason == CHANGE_REASON_NONE)
 		return 0;
 	job->matched++;
@@ -95,7 +94,8 @@ static int look(struct set_job *job, bool owners, struct tcpkeep_error *ret_erro
 {
 	const struct snapshot_options options = {
 		.source = job->source,
-		.owners = owners,
+		.owners = owners || job->wants_owners,
+		.cgroups = job->wants_cgroups,
 		.all_netns = job->all_netns,
 		.netns = job->netns,
 		.selector = &job->selector,
@@ -114,7 +114,7 @@ static int look_as_needed(struct set_job *job, struct tcpkeep_error *ret_error)
 	int r;
 
 	r = look(job, job->wants_rows, ret_error);
-	if (r < 0 || job->wants_rows || !job->met_mptcp)
+	if (r < 0 || job->wants_rows || job->wants_owners || !job->met_mptcp)
 		return r;
 	forget(job);
 	return look(job, true, ret_error);
@@ -133,7 +133,7 @@ int set_job_collect(struct set_job *job)
 	}
 	if (job->expected > job->matched)
 		job->counts[CHANGE_VANISHED] = job->expected - job->matched;
-	return r < 0 ? fail(&error, r) : EXIT_DONE;
+	return r < 0 ? fail(job, &error, r) : EXIT_DONE;
 }
 
 /* ------------------------------------------------------------------------------------ the storm */
@@ -297,7 +297,7 @@ int set_job_plan(struct set_job *job)
 	if (r == 0 && job->load.sockets > 0)
 		r = change_set_spread(&job->set, &job->pace);
 	if (r < 0)
-		return fail(&(struct tcpkeep_error){.message = ""}, r);
+		return fail(job, &(struct tcpkeep_error){.message = ""}, r);
 	count_held(job);
 	return EXIT_DONE;
 }
@@ -370,7 +370,7 @@ int set_job_change(struct set_job *job)
 	job->finished = r == 0;
 	if (job->interrupted)
 		r = 0;
-	return r < 0 ? fail(&error, r) : EXIT_DONE;
+	return r < 0 ? fail(job, &error, r) : EXIT_DONE;
 }
 
 int set_job_status(const struct set_job *job)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What `tcpkeep set` says: the rows, the preview, the summary. */
+/* What is said of a change of open sockets: the rows, the preview, the summary. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -289,9 +289,9 @@ static void print_lost(const struct set_job *job)
 	if (job->lost == 0 || job->undo)
 		return;
 	*put_grouped(n, job->lost) = '\0';
-	say_error("set: note: %s %s these values from the sysctl now; --undo will give the same "
+	say_error("%s: note: %s %s these values from the sysctl now; --undo will give the same "
 		  "values back, as the socket's own",
-		  n, job->lost == 1 ? "socket has" : "sockets have");
+		  job->who, n, job->lost == 1 ? "socket has" : "sockets have");
 }
 
 void set_report_preview(const struct set_job *job)
@@ -311,8 +311,8 @@ void set_report_preview(const struct set_job *job)
 		snprintf(spread, sizeof(spread),
 			 "; each gets a time of %d to %d and an intvl of %d to %d", low.time_s,
 			 high.time_s, low.intvl_s, high.intvl_s);
-	say_error("set: %s %s will probe: changed over %s, at most %s probes in a second%s", n,
-		  job->load.sockets == 1 ? "socket" : "sockets", takes, peak, spread);
+	say_error("%s: %s %s will probe: changed over %s, at most %s probes in a second%s",
+		  job->who, n, job->load.sockets == 1 ? "socket" : "sockets", takes, peak, spread);
 }
 
 /* What would be accepted instead: "time=12, probes=5 or net.core.netdev_max_backlog=1062". */
@@ -351,9 +351,9 @@ void set_report_refusal(const struct set_job *job)
 			 "a healthy connection would lose %u of its %d in a row",
 			 job->forecast.lost_in_row_max, job->load.settings.probes);
 	put_remedy(job, remedy, sizeof(remedy));
-	say_error("set: refused: the probes would overflow this machine's own queue: %s lost, and "
+	say_error("%s: refused: the probes would overflow this machine's own queue: %s lost, and "
 		  "%s; %s, or --force",
-		  lost, what, remedy);
+		  job->who, lost, what, remedy);
 }
 
 /* --------------------------------------------------------------------------------------- summary
@@ -369,11 +369,11 @@ static char *put_count(char *at, const char *text, size_t n, const char *word, b
 	return put_text(put_char(at, ' '), word);
 }
 
-static void print_summary(const struct set_job *job)
+void set_report_counts(const struct set_job *job, char text[SET_COUNTS_MAX])
 {
 	const size_t *counts = job->counts;
 	bool dry = job->args->dry_run;
-	char text[512], *at = text;
+	char *at = text;
 
 	at = put_count(at, text, counts[CHANGE_DONE], dry ? "to change" : "changed", true);
 	at = put_count(at, text, counts[CHANGE_HELD],
@@ -389,12 +389,10 @@ static void print_summary(const struct set_job *job)
 		at = put_char(put_uint(at, job->journal_id), ')');
 	}
 	*at = '\0';
-	puts(text);
 }
 
-static void json_forecast(const struct set_job *job)
+static void json_forecast(const struct set_job *job, struct json *json)
 {
-	struct json *json = job->json;
 	struct tcpkeep_settings low, high;
 
 	json_begin_object(json, "forecast");
@@ -415,18 +413,8 @@ static void json_forecast(const struct set_job *job)
 	json_end_object(json);
 }
 
-void set_report_summary(struct set_job *job)
+void set_report_json(const struct set_job *job, struct json *json)
 {
-	struct json *json = job->json;
-
-	rows_close(job->rows);
-	job->rows = NULL;
-	if (!json) {
-		print_summary(job);
-		return;
-	}
-	json_begin_object(json, NULL);
-	json_string(json, "schema", "tcpkeep.set-summary/1");
 	json_bool(json, "dry_run", job->args->dry_run);
 	json_uint(json, "matched", job->matched);
 	for (size_t i = 0; i < SET_RESULTS; i++)
@@ -438,9 +426,26 @@ void set_report_summary(struct set_job *job)
 	else
 		json_null(json, "undo");
 	if (job->load.sockets > 0)
-		json_forecast(job);
+		json_forecast(job, json);
 	else
 		json_null(json, "forecast");
+}
+
+void set_report_summary(struct set_job *job)
+{
+	struct json *json = job->json;
+	char text[SET_COUNTS_MAX];
+
+	rows_close(job->rows);
+	job->rows = NULL;
+	if (!json) {
+		set_report_counts(job, text);
+		puts(text);
+		return;
+	}
+	json_begin_object(json, NULL);
+	json_string(json, "schema", "tcpkeep.set-summary/1");
+	set_report_json(job, json);
 	json_end_object(json);
 }
 
@@ -461,5 +466,5 @@ void set_report_missing(const struct set_job *job)
 		n += snprintf(line + n, sizeof(line) - (size_t)n,
 			      "%s%zu network namespaces may not be entered", denied ? ", " : "",
 			      report->netns_hidden);
-	say_warning("set: %s%s", line, geteuid() == 0 ? "" : "; root reaches them");
+	say_warning("%s: %s%s", job->who, line, geteuid() == 0 ? "" : "; root reaches them");
 }
