@@ -67,7 +67,9 @@ int policy_kernel_attach(const struct policy *policy, int cgroup_fd, struct poli
 		return r;
 	one_rule = policy->n_rules == 1 && policy->rules[0].selector.program.n_clauses == 0;
 	r = policy_load(st.st_ino, one_rule ? &kernel->set->action[0] : NULL, &kernel->fds);
-	if (r == 0 && !one_rule)
+	if (r < 0)
+		return policy_load_words(r, ret_error);
+	if (!one_rule)
 		r = fill(kernel);
 	if (r < 0)
 		return policy_words(r, ret_error);

@@ -227,6 +227,7 @@ static __always_inline __u8 fields_to_write(const struct policy_action *action, 
 /* What was there before: a socket is given all of it or nothing. */
 struct before {
 	__u32 time, intvl; /* ticks; 0: the sysctl's */
+	__u32 user_timeout_ms;
 	__u8 probes;
 };
 
@@ -240,6 +241,8 @@ static __always_inline void put_back(struct bpf_sock_ops *ctx, const struct befo
 		write_option(ctx, SOL_TCP, TCP_KEEPINTVL, before->intvl / tcpkeep_hz);
 	if (fields & POLICY_FIELD_PROBES && before->probes)
 		write_option(ctx, SOL_TCP, TCP_KEEPCNT, before->probes);
+	if (fields & POLICY_FIELD_USER_TIMEOUT)
+		write_option(ctx, SOL_TCP, TCP_USER_TIMEOUT, (int)before->user_timeout_ms);
 }
 
 /* The values before SO_KEEPALIVE: it arms the timer, once, with what holds by then. */
@@ -284,7 +287,7 @@ static __always_inline __u32 give(struct bpf_sock_ops *ctx, struct bpf_sock *sk,
 				  bool connecting)
 {
 	bool enforce = action->mode == POLICY_ACTION_ENFORCE;
-	struct policy_mark mark = {}, *marked;
+	struct policy_mark mark = {}, *marked = NULL;
 	struct before before;
 	__u8 fields, later = 0;
 
@@ -292,27 +295,32 @@ static __always_inline __u32 give(struct bpf_sock_ops *ctx, struct bpf_sock *sk,
 		return OUTCOME_LEFT;
 	if (!enforce && is_on(tp))
 		return OUTCOME_OWN;
-	before = (struct before){tp->keepalive_time, tp->keepalive_intvl, tp->keepalive_probes};
+	before = (struct before){tp->keepalive_time, tp->keepalive_intvl,
+				 tp->inet_conn.icsk_user_timeout, tp->keepalive_probes};
 	fields = fields_to_write(action, tp);
 	if (connecting)
 		later = fields & POLICY_FIELD_USER_TIMEOUT;
+	/* Its place first: there may be no memory for it, and then nothing is written. */
+	if (enforce || later) {
+		marked = bpf_sk_storage_get(&tcpkeep_marks, sk, &mark, BPF_SK_STORAGE_GET_F_CREATE);
+		if (!marked)
+			return OUTCOME_FAILED;
+	}
 	if (write_fields(ctx, action, fields & ~later) != 0) {
-		put_back(ctx, &before, fields);
+		put_back(ctx, &before, fields & ~later);
 		return OUTCOME_FAILED;
 	}
-	if (!enforce && !later)
+	if (!marked)
 		return OUTCOME_SET;
-	mark.due = later;
 	if (later)
 		tcpkeep_any_due = 1;
+	mark.due = later;
 	mark.user_timeout_ms = action->user_timeout_ms;
 	mark.enforced = enforce ? action->fields : 0;
-	marked = bpf_sk_storage_get(&tcpkeep_marks, sk, &mark, BPF_SK_STORAGE_GET_F_CREATE);
-	if (marked)
-		*marked = mark;
+	*marked = mark;
 	if (enforce && tp->is_mptcp)
 		mark_mptcp(sk, &mark);
-	return marked ? OUTCOME_SET : OUTCOME_FAILED;
+	return OUTCOME_SET;
 }
 
 static __always_inline void read_tag(struct bpf_sock *sk, char comm[POLICY_COMM])
