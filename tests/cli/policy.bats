@@ -434,3 +434,53 @@ END
 	run "$TCPKEEP" policy status --cgroup "$GROUP"
 	[ "$status" -eq 1 ]
 }
+
+@test "a cgroup of a hostile name, that is removed under its policy" {
+	own_cgroup
+	# The kernel refuses a newline, and no more.
+	local hostile=$GROUP/$'ev\e[31mil,peer=:1 "x" #\\'
+	mkdir "$hostile"
+	hold 0 "$hostile"
+	echo 'rule "a" { peer = ":5432" time = 62 }' >policy.conf
+	run "$TCPKEEP" policy apply policy.conf --cgroup "$hostile" --existing
+	[ "$status" -eq 0 ]
+	[ -z "$(tr -d '\n\040-\176' <<<"$output")" ]
+	expect v4 "1 62 75 9 0 alive"
+	run "$TCPKEEP" policy status --cgroup "$hostile"
+	[ "$status" -eq 0 ]
+	[ -z "$(tr -d '\n\040-\176' <<<"$output")" ]
+	kill "$HOLDER" && wait "$HOLDER" || true
+	rmdir "$hostile"
+	run "$TCPKEEP" policy status
+	[[ ${lines[0]} == "A policy for a cgroup that was removed: it does nothing any more" ]]
+	# The next one clears it away.
+	"$TCPKEEP" policy apply policy.conf --cgroup "$GROUP"
+	run "$TCPKEEP" policy status
+	[[ $output != *"that was removed"* ]]
+}
+
+@test "two applies, a remove and a status at once: each does its work, and what is left is whole" {
+	own_cgroup
+	for i in $(seq 1 256); do echo "rule \"a name as long as may be, of sixty-three bytes: rule no. $i\" { peer = \":$i\" time = 61 }"; done >one.conf
+	sed "s/time = 61/time = 62/" one.conf >two.conf
+	churn() {
+		local i result
+		for i in $(seq 8); do
+			result=0
+			"$TCPKEEP" policy "$@" --cgroup "$GROUP" >/dev/null 2>>said || result=$?
+			echo "$1 $result" >>results
+		done
+	}
+	churn apply one.conf & churn apply two.conf --existing & churn remove & churn status &
+	wait
+	cat said
+	[ ! -s said ]
+	# A status may find none.
+	[ "$(grep -cvE '^(apply 0|remove 0|status [01])$' results)" -eq 0 ]
+	[ "$(wc -l <results)" -eq 32 ]
+	"$TCPKEEP" policy apply one.conf --cgroup "$GROUP"
+	run "$TCPKEEP" policy status --cgroup "$GROUP"
+	[[ $output == *"one.conf says the same."* ]]
+	"$TCPKEEP" policy remove --cgroup "$GROUP"
+	[ ! -e /sys/fs/bpf/tcpkeep ]
+}
