@@ -12,6 +12,10 @@ static const struct option options[] = {
 	 offsetof(struct policy_args, cgroup), COMPLETES_FILES},
 	{"all", NULL, "remove: those of every cgroup", OPTION_FLAG,
 	 offsetof(struct policy_args, all), COMPLETES_NOTHING},
+	{"existing", NULL, "apply: also for the connections that are open, as tcpkeep set",
+	 OPTION_FLAG, offsetof(struct policy_args, existing), COMPLETES_NOTHING},
+	{"force", NULL, "apply --existing: also what would end connections", OPTION_FLAG,
+	 offsetof(struct policy_args, force), COMPLETES_NOTHING},
 	{"dry-run", NULL, "apply: show what would change, and change nothing", OPTION_FLAG,
 	 offsetof(struct policy_args, dry_run), COMPLETES_NOTHING},
 };
@@ -19,7 +23,7 @@ static const struct option options[] = {
 static const struct verb {
 	const char *name;
 	int (*run)(const struct policy_call *call);
-	bool takes_file, takes_cgroup, takes_all, takes_dry_run;
+	bool takes_file, takes_cgroup, takes_all, applies;
 } verbs[] = {
 	{"check", policy_verb_check, true, false, false, false},
 	{"apply", policy_verb_apply, true, true, false, true},
@@ -99,7 +103,9 @@ static int check_usage(const struct verb *verb, const struct invocation *invocat
 	} uses[] = {
 		{args->cgroup, verb->takes_cgroup, "--cgroup", "apply, status and remove"},
 		{args->all, verb->takes_all, "--all", "remove"},
-		{args->dry_run, verb->takes_dry_run, "--dry-run", "apply"},
+		{args->dry_run, verb->applies, "--dry-run", "apply"},
+		{args->existing, verb->applies, "--existing", "apply"},
+		{args->force, verb->applies, "--force", "apply --existing"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(uses); i++)
@@ -108,6 +114,10 @@ static int check_usage(const struct verb *verb, const struct invocation *invocat
 				  uses[i].name, uses[i].with);
 			return EXIT_USAGE;
 		}
+	if (args->force && !args->existing) {
+		say_error("policy apply: --force goes with --existing; the rules need none");
+		return EXIT_USAGE;
+	}
 	if (args->all && args->cgroup) {
 		say_error("policy remove: --cgroup and --all exclude each other; give one");
 		return EXIT_USAGE;
@@ -157,6 +167,7 @@ const struct command command_policy = {
 		"  tcpkeep policy check my.conf                      what is wrong with it?\n"
 		"  tcpkeep policy apply --dry-run                    what would change\n"
 		"  tcpkeep policy apply                              for every new connection\n"
+		"  tcpkeep policy apply --existing                   and for those that are open\n"
 		"  tcpkeep policy apply my.conf --cgroup /test.slice for one part of the machine\n"
 		"  tcpkeep policy status                             is it, and what has it done?",
 	.options = options,

@@ -206,8 +206,20 @@ static enum change_result plan_set(struct set_job *job, const struct snapshot_ro
 	return result;
 }
 
+/* The words as they were given. */
+static void fill_words(const struct invocation *invocation, char *buf, size_t size)
+{
+	size_t at = 0;
+
+	buf[0] = '\0';
+	for (size_t i = 0; i < invocation->n_operands && at < size; i++)
+		at += (size_t)snprintf(buf + at, size - at, "%s%s", i ? " " : "",
+				       invocation->operands[i]);
+}
+
 static int run_set(struct set_job *job, const struct invocation *invocation)
 {
+	char given[JOURNAL_WORDS_MAX];
 	int status;
 
 	status = parse_words(job, invocation);
@@ -215,8 +227,10 @@ static int run_set(struct set_job *job, const struct invocation *invocation)
 		status = open_netns(job);
 	if (status != EXIT_DONE)
 		return status;
+	fill_words(invocation, given, sizeof(given));
+	job->words = given;
 	job->plan = plan_set;
-	return set_job_run(job, invocation);
+	return set_job_run(job);
 }
 
 static int run(const struct invocation *invocation)
@@ -238,6 +252,7 @@ static int run(const struct invocation *invocation)
 		return set_history(invocation->json ? &json : NULL);
 	*job = (struct set_job){
 		.args = args,
+		.who = "set",
 		.verbose_rows = args->verbose,
 		.wants_rows = args->verbose || args->dry_run || invocation->json,
 		.netns = TCPKEEP_NETNS_OWN,

@@ -8,6 +8,7 @@
 #include "base/escape.h"
 #include "output/colour.h"
 #include "policy-verbs.h"
+#include "set-job.h"
 
 /* What is in force before. */
 struct before {
@@ -44,10 +45,13 @@ struct apply {
 	struct policy_changes changes;
 	bool has_changes;
 	struct policy_apply_report report;
+	struct set_job *existing; /* NULL: not asked for, or not so far */
+	int existing_status;
 };
 
 static void free_apply(struct apply *apply)
 {
+	policy_existing_free(&apply->existing);
 	policy_file_free(&apply->file);
 	free_before(&apply->before);
 	if (apply->has_changes)
@@ -80,6 +84,25 @@ static const char *scope(const struct apply *apply)
 	return cgroup && strcmp(cgroup, "/") != 0 ? cgroup : NULL;
 }
 
+/* Refused or failed as a whole: the words are said, and a count would be none. */
+static bool has_counts(const struct apply *apply)
+{
+	return apply->existing &&
+	       (apply->existing_status == EXIT_DONE || apply->existing->told > 0);
+}
+
+static void print_existing(const struct apply *apply)
+{
+	char counts[SET_COUNTS_MAX];
+
+	if (!has_counts(apply)) {
+		printf("Connections that are open already keep what they have.\n");
+		return;
+	}
+	set_report_counts(apply->existing, counts);
+	printf("Open connections: %s\n", counts);
+}
+
 static void print_text(const struct apply *apply)
 {
 	const char *cgroup = scope(apply);
@@ -101,7 +124,9 @@ static void print_text(const struct apply *apply)
 		printf("\n");
 	if (apply->has_changes && (apply->before.found || apply->call->args->dry_run))
 		policy_changes_print(&apply->changes);
-	if (!apply->call->args->dry_run)
+	if (apply->existing)
+		print_existing(apply);
+	else if (!apply->call->args->dry_run)
 		printf("Connections that are open already keep what they have.\n");
 }
 
@@ -135,6 +160,19 @@ static void write_report(const struct policy_apply_report *report, struct json *
 	json_uint(json, "netns_unknown", report->netns_unknown);
 }
 
+static void write_existing(const struct apply *apply, struct json *json)
+{
+	if (!apply->call->args->existing)
+		return;
+	if (!has_counts(apply)) {
+		json_null(json, "existing");
+		return;
+	}
+	json_begin_object(json, "existing");
+	set_report_json(apply->existing, json);
+	json_end_object(json);
+}
+
 static void write_json(const struct apply *apply, bool applied)
 {
 	const char *cgroup = scope(apply);
@@ -152,6 +190,7 @@ static void write_json(const struct apply *apply, bool applied)
 	policy_changes_json(apply->has_changes ? &apply->changes : NULL, &json);
 	if (applied)
 		write_report(&apply->report, &json);
+	write_existing(apply, &json);
 	json_end_object(&json);
 }
 
@@ -170,6 +209,24 @@ static int compare(struct apply *apply)
 	return r;
 }
 
+/* The rules are in force, whatever came of the sockets. */
+static int existing_result(const struct apply *apply)
+{
+	const struct set_job *job = apply->existing;
+	bool storms;
+
+	if (!apply->call->args->existing)
+		return EXIT_DONE;
+	if (!job || apply->existing_status != EXIT_DONE)
+		return EXIT_PARTLY;
+	fflush(stdout);
+	set_report_missing(job);
+	storms = !job->safe && !job->args->force;
+	if (job->matched == 0)
+		return EXIT_DONE;
+	return storms || set_job_status(job) != EXIT_DONE ? EXIT_PARTLY : EXIT_DONE;
+}
+
 static int run(struct apply *apply)
 {
 	const struct policy_call *call = apply->call;
@@ -185,6 +242,9 @@ static int run(struct apply *apply)
 	}
 	if (r >= 0 && !call->args->dry_run)
 		r = write_kernel(apply, &error);
+	if (r >= 0 && call->args->existing)
+		apply->existing_status = policy_existing_run(call, &apply->file.policy,
+							     call->args->cgroup, &apply->existing);
 	if (call->json)
 		write_json(apply, r >= 0 && !call->args->dry_run);
 	if (r < 0)
@@ -192,7 +252,7 @@ static int run(struct apply *apply)
 	if (!call->json)
 		print_text(apply);
 	warn(&apply->report);
-	return EXIT_DONE;
+	return existing_result(apply);
 }
 
 int policy_verb_apply(const struct policy_call *call)

@@ -16,6 +16,8 @@ struct policy_args {
 	const char *cgroup;
 	bool all;
 	bool dry_run;
+	bool existing;
+	bool force;
 };
 
 /* The command line of one verb. */
@@ -33,6 +35,19 @@ int policy_verb_remove(const struct policy_call *call);
 
 /* Says why the kernel side refused; the exit status. */
 int policy_fail_kernel(const struct policy_call *call, int r, const struct tcpkeep_error *error);
+
+/* ------------------------------------------------------------- the sockets that are open */
+
+struct set_job;
+
+/*
+ * `apply --existing`: gives the open connections of a cgroup (below the mount; NULL: the root) and
+ * beneath what the policy says of them, as `tcpkeep set` would. *ret is policy_existing_free()'s;
+ * NULL: not as far as that. An exit status; words are said, but for what came of it.
+ */
+int policy_existing_run(const struct policy_call *call, const struct policy *policy,
+			const char *cgroup, struct set_job **ret);
+void policy_existing_free(struct set_job **job);
 
 /* ----------------------------------------------------------------------------- the file */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The steps of `tcpkeep set`: look, change. What lies between is set-storm.c. */
+/* The steps of changing open sockets: look, change. What lies between is set-storm.c. */
 #include "set-job.h"
 
 #include <errno.h>
@@ -22,9 +22,9 @@ int set_exit_status(int r)
 	return EXIT_FAILED;
 }
 
-int set_job_fail(const struct tcpkeep_error *error, int r)
+int set_job_fail(const struct set_job *job, const struct tcpkeep_error *error, int r)
 {
-	say_error("set: %s", *error->message ? error->message : strerror(-r));
+	say_error("%s: %s", job->who, *error->message ? error->message : strerror(-r));
 	return set_exit_status(r);
 }
 
@@ -37,7 +37,7 @@ static int add_item(struct set_job *job, const struct snapshot_row *row,
 
 	if (change_kind_lost(kind))
 		job->lost++;
-	if (job->wants_rows) {
+	if (job->wants_rows || job->args->dry_run) {
 		r = set_report_keep(job, row);
 		if (r < 0)
 			return r;
@@ -63,7 +63,6 @@ static int take_row(const struct snapshot_row *row, void *userdata)
 	job->hz = row->netns->kernel.hz;
 	job->met_mptcp |= row->socket.flags & ROW_MPTCP;
 	outcome.result = job->plan(job, row, &kind, &outcome.reason);
-	/* An undo passes over what was never changed. */
 	if (outcome.result == CHANGE_SKIPPED && outcome.reason == CHANGE_REASON_NONE)
 		return 0;
 	job->matched++;
@@ -89,7 +88,8 @@ static int look(struct set_job *job, bool owners, struct tcpkeep_error *ret_erro
 {
 	const struct snapshot_options options = {
 		.source = job->source,
-		.owners = owners,
+		.owners = owners || job->wants_owners,
+		.cgroups = job->wants_cgroups,
 		.all_netns = job->all_netns,
 		.netns = job->netns,
 		.selector = &job->selector,
@@ -108,7 +108,7 @@ static int look_as_needed(struct set_job *job, struct tcpkeep_error *ret_error)
 	int r;
 
 	r = look(job, job->wants_rows, ret_error);
-	if (r < 0 || job->wants_rows || !job->met_mptcp)
+	if (r < 0 || job->wants_rows || job->wants_owners || !job->met_mptcp)
 		return r;
 	forget(job);
 	return look(job, true, ret_error);
@@ -127,7 +127,7 @@ int set_job_collect(struct set_job *job)
 	}
 	if (job->expected > job->matched)
 		job->counts[CHANGE_VANISHED] = job->expected - job->matched;
-	return r < 0 ? set_job_fail(&error, r) : EXIT_DONE;
+	return r < 0 ? set_job_fail(job, &error, r) : EXIT_DONE;
 }
 
 /* ----------------------------------------------------------------------------------- the change */
@@ -198,7 +198,7 @@ int set_job_change(struct set_job *job)
 	job->finished = r == 0;
 	if (job->interrupted)
 		r = 0;
-	return r < 0 ? set_job_fail(&error, r) : EXIT_DONE;
+	return r < 0 ? set_job_fail(job, &error, r) : EXIT_DONE;
 }
 
 int set_job_status(const struct set_job *job)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* One run of `tcpkeep set` or its undo: what is found, what is planned, what came of it. */
+/*
+ * One change of open sockets: what is found, what is planned, what came of it. Of `tcpkeep set`, of
+ * its undo, and of `tcpkeep policy apply --existing`.
+ */
 #pragma once
 
 #include <stdbool.h>
@@ -43,20 +46,25 @@ struct set_shown {
 
 struct set_job {
 	const struct set_args *args;
+	const char *who;   /* speaks: "set", "policy apply" */
+	const char *words; /* what was asked for, in the journal */
 	bool verbose_rows; /* also what is not changed */
 	bool wants_rows;
+	bool wants_owners, wants_cgroups; /* the plan asks for them */
 	enum snapshot_source source;
 	int netns;
 	bool all_netns;
 	struct selector selector;
 	unsigned rate;
 
-	/* What a row means: planned for `set`, or given back for its undo. */
+	/* What a row means: planned for `set`, ruled by a policy, or given back for an undo.
+	 * SKIPPED with no reason: it is passed over. */
 	enum change_result (*plan)(struct set_job *job, const struct snapshot_row *row,
 				   struct change_kind *ret, enum change_reason *ret_reason);
 	struct tcpkeep_settings settings;
-	const struct undo *undo; /* NULL: a set */
-	size_t expected;         /* an undo: sockets that the change has changed */
+	struct policy_scope *policy; /* policy apply --existing */
+	const struct undo *undo;     /* NULL: no undo */
+	size_t expected;             /* an undo: sockets that the change has changed */
 
 	struct change_set set;
 	size_t matched;
@@ -100,15 +108,21 @@ struct set_job {
 int set_job_collect(struct set_job *job);
 
 /* Words for an error; the exit status. */
-int set_job_fail(const struct tcpkeep_error *error, int r);
+int set_job_fail(const struct set_job *job, const struct tcpkeep_error *error, int r);
 
 /* Does it; the outcomes are counted and shown. */
 int set_job_change(struct set_job *job);
 
 void set_job_clear(struct set_job *job);
 
-/* All of it, to the last word. */
-int set_job_run(struct set_job *job, const struct invocation *invocation);
+/*
+ * All of it but what came of it, which the caller tells: look, plan, preview, refuse or change,
+ * journal. With nothing matched only an undo goes beyond the look. EXIT_FAILED: refused, too.
+ */
+int set_job_act(struct set_job *job);
+
+/* The same, to the last word. */
+int set_job_run(struct set_job *job);
 
 /* The exit status of what has been counted. */
 int set_job_status(const struct set_job *job);
@@ -141,6 +155,11 @@ void set_report_preview(const struct set_job *job);
 void set_report_refusal(const struct set_job *job);
 void set_report_summary(struct set_job *job);
 
+/* "3 changed, 2 held already (tcpkeep set --undo 7)", and the same as members of an object. */
+#define SET_COUNTS_MAX 512
+void set_report_counts(const struct set_job *job, char text[SET_COUNTS_MAX]);
+void set_report_json(const struct set_job *job, struct json *json);
+
 /* One line of what was out of reach, and what would reach it. */
 void set_report_missing(const struct set_job *job);
 
@@ -150,5 +169,5 @@ void set_report_missing(const struct set_job *job);
 int set_undo(struct set_job *job, const struct invocation *invocation);
 int set_history(struct json *json);
 
-/* Where the journal is kept; NULL, with words said, when there is no such place. */
-const char *set_state_dir(char *buf, size_t size);
+/* Where the journal is kept; NULL, with words of who said, when there is no such place. */
+const char *set_state_dir(const char *who, char *buf, size_t size);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What `tcpkeep set` says: the rows, the preview, the summary. */
+/* What is said of a change of open sockets: the rows, the preview, the summary. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -289,9 +289,9 @@ static void print_lost(const struct set_job *job)
 	if (job->lost == 0 || job->undo)
 		return;
 	*put_grouped(n, job->lost) = '\0';
-	say_error("set: note: %s %s these values from the sysctl now; --undo will give the same "
+	say_error("%s: note: %s %s these values from the sysctl now; --undo will give the same "
 		  "values back, as the socket's own",
-		  n, job->lost == 1 ? "socket has" : "sockets have");
+		  job->who, n, job->lost == 1 ? "socket has" : "sockets have");
 }
 
 void set_report_preview(const struct set_job *job)
@@ -311,12 +311,12 @@ void set_report_preview(const struct set_job *job)
 		snprintf(spread, sizeof(spread),
 			 "; each gets a time of %d to %d and an intvl of %d to %d", low.time_s,
 			 high.time_s, low.intvl_s, high.intvl_s);
-	say_error("set: %s %s will probe: changed over %s, at most %s probes in a second%s", n,
-		  job->load.sockets == 1 ? "socket" : "sockets", takes, peak, spread);
+	say_error("%s: %s %s will probe: changed over %s, at most %s probes in a second%s",
+		  job->who, n, job->load.sockets == 1 ? "socket" : "sockets", takes, peak, spread);
 	if (!job->backlog_known && (job->args->verbose || !job->safe))
-		say_error("set: note: net.core.netdev_max_backlog cannot be read in this network "
+		say_error("%s: note: net.core.netdev_max_backlog cannot be read in this network "
 			  "namespace: the forecast takes it for %u, the kernel's default",
-			  job->load.backlog);
+			  job->who, job->load.backlog);
 }
 
 /* What would be accepted instead, each by itself; the one that costs nobody anything comes first.
@@ -368,8 +368,8 @@ void set_report_refusal(const struct set_job *job)
 		snprintf(what, sizeof(what),
 			 "it would do so as soon as half of it is taken by others");
 	put_remedy(job, remedy, sizeof(remedy));
-	say_error("set: refused: the probes would overflow this machine's own queue: %s; %s--force",
-		  what, remedy);
+	say_error("%s: refused: the probes would overflow this machine's own queue: %s; %s--force",
+		  job->who, what, remedy);
 }
 
 /* --------------------------------------------------------------------------------------- summary
@@ -385,11 +385,11 @@ static char *put_count(char *at, const char *text, size_t n, const char *word, b
 	return put_text(put_char(at, ' '), word);
 }
 
-static void print_summary(const struct set_job *job)
+void set_report_counts(const struct set_job *job, char text[SET_COUNTS_MAX])
 {
 	const size_t *counts = job->counts;
 	bool dry = job->args->dry_run;
-	char text[512], *at = text;
+	char *at = text;
 
 	at = put_count(at, text, counts[CHANGE_DONE], dry ? "to change" : "changed", true);
 	at = put_count(at, text, counts[CHANGE_HELD],
@@ -405,12 +405,10 @@ static void print_summary(const struct set_job *job)
 		at = put_char(put_uint(at, job->journal_id), ')');
 	}
 	*at = '\0';
-	puts(text);
 }
 
-static void json_forecast(const struct set_job *job)
+static void json_forecast(const struct set_job *job, struct json *json)
 {
-	struct json *json = job->json;
 	struct tcpkeep_settings low, high;
 
 	json_begin_object(json, "forecast");
@@ -433,18 +431,8 @@ static void json_forecast(const struct set_job *job)
 	json_end_object(json);
 }
 
-void set_report_summary(struct set_job *job)
+void set_report_json(const struct set_job *job, struct json *json)
 {
-	struct json *json = job->json;
-
-	rows_close(job->rows);
-	job->rows = NULL;
-	if (!json) {
-		print_summary(job);
-		return;
-	}
-	json_begin_object(json, NULL);
-	json_string(json, "schema", "tcpkeep.set-summary/1");
 	json_bool(json, "dry_run", job->args->dry_run);
 	json_uint(json, "matched", job->matched);
 	for (size_t i = 0; i < SET_RESULTS; i++)
@@ -456,9 +444,26 @@ void set_report_summary(struct set_job *job)
 	else
 		json_null(json, "undo");
 	if (job->load.sockets > 0)
-		json_forecast(job);
+		json_forecast(job, json);
 	else
 		json_null(json, "forecast");
+}
+
+void set_report_summary(struct set_job *job)
+{
+	struct json *json = job->json;
+	char text[SET_COUNTS_MAX];
+
+	rows_close(job->rows);
+	job->rows = NULL;
+	if (!json) {
+		set_report_counts(job, text);
+		puts(text);
+		return;
+	}
+	json_begin_object(json, NULL);
+	json_string(json, "schema", "tcpkeep.set-summary/1");
+	set_report_json(job, json);
 	json_end_object(json);
 }
 
@@ -479,5 +484,5 @@ void set_report_missing(const struct set_job *job)
 		n += snprintf(line + n, sizeof(line) - (size_t)n,
 			      "%s%zu network namespaces may not be entered", denied ? ", " : "",
 			      report->netns_hidden);
-	say_warning("set: %s%s", line, geteuid() == 0 ? "" : "; root reaches them");
+	say_warning("%s: %s%s", job->who, line, geteuid() == 0 ? "" : "; root reaches them");
 }

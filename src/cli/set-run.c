@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One run of `tcpkeep set`, from the first look to the last word, and its entry in the journal. */
+/* One change, from the first look to the last word, and its entry in the journal. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +12,7 @@
 
 /* ---------------------------------------------------------------------------------- the journal */
 
-const char *set_state_dir(char *buf, size_t size)
+const char *set_state_dir(const char *who, char *buf, size_t size)
 {
 	/* systemd's StateDirectory=, and whoever wants it elsewhere. */
 	const char *given = secure_getenv("STATE_DIRECTORY");
@@ -30,26 +30,17 @@ const char *set_state_dir(char *buf, size_t size)
 		n = snprintf(buf, size, "%s/.local/state/tcpkeep", home);
 	if (n > 0 && (size_t)n < size)
 		return buf;
-	say_error("set: no place for the journal: neither HOME nor XDG_STATE_HOME is a path; set "
-		  "one of them");
+	say_error("%s: no place for the journal: neither HOME nor XDG_STATE_HOME is a path; set "
+		  "one of them",
+		  who);
 	return NULL;
 }
 
-static int fail_journal(const struct tcpkeep_error *error, int r)
+static int fail_journal(const struct set_job *job, const struct tcpkeep_error *error, int r)
 {
-	say_error("set: the old values cannot be kept, so nothing is changed: %s", error->message);
+	say_error("%s: the old values cannot be kept, so no socket is changed: %s", job->who,
+		  error->message);
 	return set_exit_status(r);
-}
-
-/* The words as they were given. */
-static void fill_words(const struct invocation *invocation, char *buf, size_t size)
-{
-	size_t at = 0;
-
-	buf[0] = '\0';
-	for (size_t i = 0; i < invocation->n_operands && at < size; i++)
-		at += (size_t)snprintf(buf + at, size - at, "%s%s", i ? " " : "",
-				       invocation->operands[i]);
 }
 
 static bool has_work(const struct set_job *job)
@@ -58,20 +49,19 @@ static bool has_work(const struct set_job *job)
 }
 
 /* Before anything is changed: what is going to be overwritten. */
-static int begin_journal(struct set_job *job, const struct invocation *invocation,
-			 struct journal_head *head, int *ret_dir)
+static int begin_journal(struct set_job *job, struct journal_head *head, int *ret_dir)
 {
 	struct tcpkeep_error error = {.message = ""};
 	char path[4096];
 	int r;
 
-	if (!set_state_dir(path, sizeof(path)))
+	if (!set_state_dir(job->who, path, sizeof(path)))
 		return EXIT_FAILED;
 	*head = (struct journal_head){
 		.at_s = (uint64_t)time(NULL),
 		.state = JOURNAL_BEGUN,
 	};
-	fill_words(invocation, head->words, sizeof(head->words));
+	snprintf(head->words, sizeof(head->words), "%s", job->words);
 	job->changed = calloc(job->set.n / 8 + 1, 1);
 	r = job->changed ? journal_boot(head->boot) : -ENOMEM;
 	if (r < 0)
@@ -83,7 +73,7 @@ static int begin_journal(struct set_job *job, const struct invocation *invocatio
 	}
 	if (r >= 0)
 		r = journal_add(*ret_dir, head, &job->set, &job->journal_id, &error);
-	return r < 0 ? fail_journal(&error, r) : EXIT_DONE;
+	return r < 0 ? fail_journal(job, &error, r) : EXIT_DONE;
 }
 
 /* What really was changed. Where that cannot be written, what was going to be still stands. */
@@ -93,16 +83,17 @@ static void end_journal(struct set_job *job, struct journal_head *head, int dir)
 
 	head->state = JOURNAL_ENDED;
 	if (journal_replace(dir, job->journal_id, head, &job->set, job->changed, &error) < 0)
-		say_warning("set: the journal says more than was changed: %s", error.message);
+		say_warning("%s: the journal says more than was changed: %s", job->who,
+			    error.message);
 }
 
-static int change_journaled(struct set_job *job, const struct invocation *invocation)
+static int change_journaled(struct set_job *job)
 {
 	_cleanup_close_ int dir = -1;
 	struct journal_head head;
 	int status;
 
-	status = begin_journal(job, invocation, &head, &dir);
+	status = begin_journal(job, &head, &dir);
 	if (status != EXIT_DONE)
 		return status;
 	status = set_job_change(job);
@@ -137,7 +128,7 @@ static void foresee(struct set_job *job)
 			outcome.reason = CHANGE_REASON_KILLS;
 		}
 		job->counts[outcome.result]++;
-		if (outcome.result != CHANGE_HELD || job->verbose_rows)
+		if (job->wants_rows && (outcome.result != CHANGE_HELD || job->verbose_rows))
 			set_report_item(job, &outcome);
 	}
 }
@@ -159,7 +150,7 @@ static int tell_held(struct set_job *job)
 	return EXIT_DONE;
 }
 
-static int act(struct set_job *job, const struct invocation *invocation)
+static int act(struct set_job *job)
 {
 	if (!job->safe && !job->args->force) {
 		set_report_refusal(job);
@@ -173,29 +164,36 @@ static int act(struct set_job *job, const struct invocation *invocation)
 	if (!has_work(job))
 		return tell_held(job);
 	if (!job->undo)
-		return change_journaled(job, invocation);
+		return change_journaled(job);
 	return set_job_change(job);
 }
 
-int set_job_run(struct set_job *job, const struct invocation *invocation)
+int set_job_act(struct set_job *job)
 {
 	int status;
 
 	status = set_job_collect(job);
-	if (status != EXIT_DONE)
+	if (status != EXIT_DONE || (job->matched == 0 && !job->undo))
 		return status;
-	if (job->matched == 0 && !job->undo) {
-		set_report_missing(job);
-		say_error("set: no socket matches; 'tcpkeep list' shows what there is");
-		return EXIT_FAILED;
-	}
 	status = set_storm_plan(job);
 	if (status != EXIT_DONE)
 		return status;
 	set_report_preview(job);
-	status = act(job, invocation);
+	return act(job);
+}
+
+int set_job_run(struct set_job *job)
+{
+	int status;
+
+	status = set_job_act(job);
 	if (status != EXIT_DONE)
 		return status;
+	if (job->matched == 0 && !job->undo) {
+		set_report_missing(job);
+		say_error("%s: no socket matches; 'tcpkeep list' shows what there is", job->who);
+		return EXIT_FAILED;
+	}
 	set_report_summary(job);
 	fflush(stdout);
 	set_report_missing(job);

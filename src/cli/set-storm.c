@@ -197,7 +197,7 @@ int set_storm_plan(struct set_job *job)
 	if (r == 0 && job->load.sockets > 0)
 		r = change_set_spread(&job->set, &job->pace);
 	if (r < 0)
-		return set_job_fail(&(struct tcpkeep_error){.message = ""}, r);
+		return set_job_fail(job, &(struct tcpkeep_error){.message = ""}, r);
 	count_spared(job);
 	return EXIT_DONE;
 }

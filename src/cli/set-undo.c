@@ -43,7 +43,7 @@ static int open_journal(void)
 	char path[4096];
 	int dir;
 
-	if (!set_state_dir(path, sizeof(path)))
+	if (!set_state_dir("set", path, sizeof(path)))
 		return -EINVAL;
 	dir = journal_open(path, false, &error);
 	if (dir < 0 && dir != -ENOENT)
@@ -211,7 +211,7 @@ static int run_undo(struct set_job *job, struct undo *undo, const struct invocat
 	job->expected = undo->set.n;
 	job->all_netns = is_elsewhere(&undo->set, own_netns());
 	mark_begun(job, undo);
-	status = set_job_run(job, invocation);
+	status = set_job_run(job);
 	mark_ended(job, undo);
 	return status;
 }

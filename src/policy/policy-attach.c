@@ -84,7 +84,9 @@ static int load(struct policy_kernel *kernel, const struct policy *policy,
 		r = policy_load_single(kernel->set->action, &kernel->fds);
 	else
 		r = policy_load(st.st_ino, &kernel->fds);
-	if (r == 0 && !is_single(policy))
+	if (r < 0)
+		return policy_load_words(r, ret_error);
+	if (!is_single(policy))
 		r = fill(kernel);
 	return r < 0 ? policy_words(r, ret_error) : 0;
 }

@@ -8,6 +8,7 @@ const struct policy_rule *policy_existing(const struct policy *policy, const str
 {
 	const struct policy_rule *rule = NULL;
 
+	/* A listener's are ruled as they are accepted. */
 	if (row->state == TCP_LISTEN || row->state == TCP_CLOSE || row->state == TCP_TIME_WAIT)
 		return NULL;
 	for (size_t i = 0; i < policy->n_rules && !rule; i++)
@@ -19,4 +20,54 @@ const struct policy_rule *policy_existing(const struct policy *policy, const str
 	    (!(row->known & ROW_KNOWN_KEEPALIVE) || row->flags & ROW_KEEPALIVE))
 		return NULL;
 	return rule;
+}
+
+/* What a program has written into a field that a rule of mode default would fill in. */
+static uint32_t own_fields(const struct snapshot_row *row)
+{
+	const struct tcpkeep_effective *e = &row->effective;
+	uint32_t own = 0;
+
+	if (e->time_origin == TCPKEEP_ORIGIN_SOCKET)
+		own |= TCPKEEP_TIME;
+	if (e->intvl_origin == TCPKEEP_ORIGIN_SOCKET)
+		own |= TCPKEEP_INTVL;
+	if (e->probes_origin == TCPKEEP_ORIGIN_SOCKET)
+		own |= TCPKEEP_PROBES;
+	if (e->settings.fields & TCPKEEP_USER_TIMEOUT && e->settings.user_timeout_ms != 0)
+		own |= TCPKEEP_USER_TIMEOUT;
+	return own & e->settings.fields;
+}
+
+void policy_existing_settings(const struct policy_rule *rule, const struct snapshot_row *row,
+			      struct tcpkeep_settings *ret)
+{
+	struct tcpkeep_settings settings = rule->settings;
+
+	if (rule->mode == POLICY_DEFAULT)
+		settings.fields &= ~own_fields(row);
+	if (row->socket.state == TCP_SYN_SENT)
+		settings.fields &= ~(uint32_t)TCPKEEP_USER_TIMEOUT;
+	*ret = settings;
+}
+
+bool policy_asks_owner(const struct policy *policy)
+{
+	for (size_t i = 0; i < policy->n_rules; i++)
+		if (policy->rules[i].selector.needs_owner)
+			return true;
+	return false;
+}
+
+bool policy_asks_cgroup(const struct policy *policy)
+{
+	for (size_t i = 0; i < policy->n_rules; i++) {
+		const struct match_program *program = &policy->rules[i].selector.program;
+
+		for (__u32 c = 0; c < program->n_clauses; c++)
+			if (program->clauses[c].kind == MATCH_CGROUP ||
+			    program->clauses[c].kind == MATCH_UNIT)
+				return true;
+	}
+	return false;
 }

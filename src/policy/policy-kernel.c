@@ -160,7 +160,7 @@ static int make_place(struct apply *apply)
 		return 0;
 	r = policy_load(apply->target.id, &apply->fds);
 	if (r < 0)
-		return r;
+		return policy_load_words(r, apply->error);
 	/* Attached with nothing in it: inert. Pinned at once, so that it is found after a kill. */
 	r = policy_place_make(&apply->pins, apply->target.id, &apply->fds, &meta, &apply->place);
 	if (r < 0)

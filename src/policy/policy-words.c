@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "keepalive/error.h"
+#include "sockets/bpf-denied.h"
 #include "sockets/cgroups.h"
 
 /* include/linux/errno.h: the kernel's own, that reaches programs by mistake. */
@@ -35,6 +36,17 @@ int policy_words(int r, struct tcpkeep_error *ret_error)
 			strerror(-r));
 	}
 	return error_set(ret_error, r, "%s", strerror(-r));
+}
+
+int policy_load_words(int r, struct tcpkeep_error *ret_error)
+{
+	r = bpf_denied(r, true);
+	if (r != -EACCES)
+		return policy_words(r, ret_error);
+	return error_set(ret_error, -EOPNOTSUPP,
+			 "this kernel refuses the BPF programs of policies, and not for lack of a "
+			 "capability: %s; 'tcpkeep run' and 'tcpkeep sysctl' work without",
+			 strerror(-r));
 }
 
 void policy_rule_view(const struct policy_set *set, size_t rule, const struct policy_count *count,

@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/macro.h"
+#include "bpf-denied.h"
 #include "bpf/set/set.h"
 #include "change-load.h"
 #include "keepalive/error.h"
@@ -31,11 +32,16 @@ struct change_bpf {
 
 static int fail_load(int r, struct tcpkeep_error *ret_error)
 {
+	r = bpf_denied(r, false);
 	switch (r) {
 	case -EPERM:
-	case -EACCES:
 		return error_set(ret_error, -EPERM,
 				 "BPF needs CAP_BPF and CAP_PERFMON (or CAP_SYS_ADMIN)");
+	case -EACCES:
+		return error_set(ret_error, -EOPNOTSUPP,
+				 "this kernel refuses the BPF iterators, and not for lack of a "
+				 "capability: %s",
+				 strerror(-r));
 	case -ENOMEM:
 	case -E2BIG:
 		return error_set(ret_error, -ENOMEM, "out of memory");

@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/macro.h"
+#include "bpf-denied.h"
 #include "bpf-load.h"
 #include "bpf/list/list.h"
 #include "keepalive/error.h"
@@ -30,39 +31,15 @@ static int bpf(enum bpf_cmd command, union bpf_attr *attr)
 	return r < 0 ? -errno : (int)r;
 }
 
-/*
- * May this process load programs of the walks' kind at all? Asked of the kernel with the smallest
- * there is: it knows of the user namespaces and security modules that capabilities alone do not
- * tell of.
- */
-static bool may_load(void)
-{
-	static const struct bpf_insn nothing[] = {
-		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
-		{.code = BPF_JMP | BPF_EXIT},
-	};
-	union bpf_attr attr = {0};
-	_cleanup_close_ int fd = -1;
-
-	attr.prog_type = BPF_PROG_TYPE_TRACEPOINT;
-	attr.insns = (uintptr_t)nothing;
-	attr.insn_cnt = ARRAY_SIZE(nothing);
-	attr.license = (uintptr_t) "GPL";
-	fd = bpf(BPF_PROG_LOAD, &attr);
-	return fd >= 0;
-}
-
-/* The verifier, too, says "permission denied", when it finds fault with a program. */
 static int fail_load(int r, struct tcpkeep_error *ret_error)
 {
-	bool denied = r == -EPERM || r == -EACCES;
-
+	r = bpf_denied(r, false);
 	if (r == -ENOMEM)
 		return error_set(ret_error, r, "out of memory");
-	if (denied && !may_load())
+	if (r == -EPERM)
 		return error_set(ret_error, -EPERM,
 				 "BPF needs CAP_BPF and CAP_PERFMON (or CAP_SYS_ADMIN)");
-	if (denied)
+	if (r == -EACCES)
 		return error_set(ret_error, -EOPNOTSUPP,
 				 "this kernel refuses the BPF iterators, and not for lack of a "
 				 "capability: %s",

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-# tcpkeep policy: what check says, line for line; apply, status and remove in a cgroup of the test's own.
+# tcpkeep policy: what check says, line for line; apply, status and remove in a cgroup of the test's own. In a room
+# (helpers/room): what is pinned, and which sockets are open, is the whole machine's otherwise.
 
 load common
 
@@ -10,6 +11,10 @@ setup() {
 }
 
 teardown() {
+	if [ -n "${HOLDER-}" ]; then
+		kill "$HOLDER" 2>/dev/null || true
+		wait "$HOLDER" 2>/dev/null || true
+	fi
 	[ -z "${GROUP-}" ] || {
 		"$TCPKEEP" policy remove --cgroup "$GROUP" >/dev/null 2>&1 || true
 		rmdir "$GROUP"
@@ -20,6 +25,7 @@ teardown() {
 own_cgroup() {
 	local mount
 	[ "$(id -u)" = 0 ] || skip "not root"
+	[ -n "${ROOM_USERS-}" ] || skip "not in a room: bpffs would be the machine's"
 	mount=$(awk '$(NF - 2) == "cgroup2" { print $5; exit }' /proc/self/mountinfo)
 	[ -n "$mount" ] || skip "no cgroup2"
 	GROUP=$mount/tcpkeep-bats-$BASHPID-$BATS_TEST_NUMBER
@@ -152,7 +158,7 @@ END
 	run "$TCPKEEP" policy aply
 	[ "$status" -eq 2 ]
 	[ "$output" = "tcpkeep: policy: 'aply' is not known; did you mean 'apply'?" ]
-	for words in "check --cgroup /" "check a b" "remove file" "status --dry-run" "apply --all" "remove --all --cgroup /x"; do
+	for words in "check --cgroup /" "check a b" "remove file" "status --dry-run" "status --existing" "apply --force" "apply --all" "remove --all --cgroup /x"; do
 		run "$TCPKEEP" policy $words
 		[ "$status" -eq 2 ]
 		[[ $output == "tcpkeep: policy ${words%% *}: "* ]]
@@ -291,4 +297,190 @@ END
 	[ "${lines[0]}" = "1 500 21 4" ]
 	run "$TCPKEEP" policy status --cgroup "$GROUP"
 	[[ $output == *"Attached to sock_ops and setsockopt."* ]]
+}
+
+# ------------------------------------------------------------------------------ what is open
+
+# hold MANY [PATH]: the holder of set.bats, in the cgroup or one beneath it; MANY more connections to port 5435.
+hold() {
+	local answers=$BATS_TEST_TMPDIR/answers
+	export STATE_DIRECTORY=$BATS_TEST_TMPDIR/state
+	mkfifo "$BATS_TEST_TMPDIR/orders" "$answers"
+	bash -c 'echo $$ >"$1/cgroup.procs"; shift; exec "$@"' _ "${2-$GROUP}" unshare --net -- \
+		python3 "$SOURCE/tests/cli/set-holder.py" "$BATS_TEST_TMPDIR/orders" "$answers" "$1" 3>&- &
+	HOLDER=$!
+	exec 8<>"$BATS_TEST_TMPDIR/orders" 9<>"$answers"
+	read -t 20 -r _ <&9
+}
+
+expect() {
+	local answer
+	echo "$1" >&8
+	read -t 20 -r answer <&9
+	[ "$answer" = "$2" ] || {
+		echo "$1 has '$answer', not '$2'"
+		return 1
+	}
+}
+
+@test "apply --existing: open connections get what the rules say, and set --undo gives it back" {
+	own_cgroup
+	hold 3
+	echo "put many0 on 1" >&8 && read -t 20 -r _ <&9
+	cat >policy.conf <<'END'
+rule "leave" { local = ":5433" mode = "leave" }
+rule "v6" { peer = ":5433" time = 61 intvl = 21 probes = 4 }
+rule "program" { program = "python3*" peer = ":5432,:5435" time = 62 user-timeout = 2m }
+rule "held" { peer = ":9" mode = "enforce" time = 9 }
+END
+	sed -i 's/":5432,:5435"/{ ":5432", ":5435" }/' policy.conf
+
+	run --separate-stderr "$TCPKEEP" policy apply policy.conf --cgroup "$GROUP" --existing --dry-run
+	[ "$status" -eq 0 ]
+	[ "${lines[-1]}" = "Open connections: 5 to change, 0 held already" ]
+	expect v4 "0 7200 75 9 0 alive"
+	run "$TCPKEEP" policy status --cgroup "$GROUP"
+	[ "$status" -eq 1 ]
+
+	run --separate-stderr "$TCPKEEP" policy apply policy.conf --cgroup "$GROUP" --existing
+	[ "$status" -eq 0 ]
+	[ "${lines[-1]}" = "Open connections: 5 changed, 0 held already (tcpkeep set --undo 1)" ]
+	expect v4 "1 62 75 9 120000 alive"
+	expect v6 "1 61 21 4 0 alive"
+	expect mapped "1 61 21 4 0 alive"
+	expect many1 "1 62 75 9 120000 alive"
+	# On already: the program's own business. A listener passes on what it has, and the policy rules what it accepts.
+	expect many0 "1 7200 75 9 0 alive"
+	expect l4 "0 7200 75 9 0 alive"
+	nsenter --net="/proc/$HOLDER/ns/net" ss -Htno 'dport = :5433' | grep -q 'timer:(keepalive,'
+
+	run --separate-stderr "$TCPKEEP" policy apply policy.conf --cgroup "$GROUP" --existing --json
+	[ "$status" -eq 0 ]
+	[ "$(jq -c '[.applied, .existing.changed, .existing.matched, .existing.undo]' <<<"$output")" = '[true,0,0,null]' ]
+	run --separate-stderr "$TCPKEEP" set --history
+	[[ $output == *"policy apply policy.conf --existing"* ]]
+	run --separate-stderr "$TCPKEEP" set --undo
+	[ "$status" -eq 0 ]
+	expect v4 "0 7200 75 9 0 alive"
+	expect v6 "0 7200 75 9 0 alive"
+}
+
+@test "apply --existing leaves what the program has set, and enforce does not" {
+	own_cgroup
+	hold 2
+	for order in "put many0 time 500" "put many0 user-timeout 7000" "put many1 on 1" "put many1 time 500"; do
+		echo "$order" >&8 && read -t 20 -r _ <&9
+	done
+	echo 'rule "a" { peer = ":5435" time = 62 intvl = 22 user-timeout = 9s }' >policy.conf
+	"$TCPKEEP" policy apply policy.conf --cgroup "$GROUP" --existing
+	expect many0 "1 500 22 9 7000 alive"
+	expect many1 "1 500 75 9 0 alive"
+	echo 'rule "a" { peer = ":5435" time = 62 intvl = 22 user-timeout = 90s mode = enforce }' >policy.conf
+	"$TCPKEEP" policy apply policy.conf --cgroup "$GROUP" --existing
+	expect many0 "1 62 22 9 90000 alive"
+	expect many1 "1 62 22 9 90000 alive"
+}
+
+@test "apply --existing keeps to the cgroup and what is beneath it" {
+	own_cgroup
+	mkdir "$GROUP/a" "$GROUP/a/b" "$GROUP/ab"
+	hold 0 "$GROUP/a/b"
+	echo 'rule "a" { time = 62 }' >policy.conf
+	run --separate-stderr "$TCPKEEP" policy apply policy.conf --cgroup "$GROUP/ab" --existing
+	[ "$status" -eq 0 ]
+	[ "${lines[-1]}" = "Open connections: 0 changed, 0 held already" ]
+	expect v4 "0 7200 75 9 0 alive"
+	run --separate-stderr "$TCPKEEP" policy apply policy.conf --cgroup "$GROUP/a" --existing
+	[ "$status" -eq 0 ]
+	expect v4 "1 62 75 9 0 alive"
+	kill "$HOLDER" && wait "$HOLDER" || true
+	for below in ab a; do "$TCPKEEP" policy remove --cgroup "$GROUP/$below"; done
+	rmdir "$GROUP/a/b" "$GROUP/a" "$GROUP/ab"
+}
+
+@test "apply --existing: what would drown the machine is refused, and the rules are in force" {
+	own_cgroup
+	hold 700
+	echo 'rule "a" { peer = ":5435" time = 2 intvl = 1 probes = 1 }' >policy.conf
+	# So few connections overflow no queue but one that is as short as this.
+	storm() {
+		run --separate-stderr unshare --mount -- sh -c \
+			'mount -t tmpfs tmpfs /proc/sys/net/core && echo 8 >/proc/sys/net/core/netdev_max_backlog && exec "$@"' _ \
+			"$TCPKEEP" policy apply policy.conf --cgroup "$GROUP" --existing "$@"
+	}
+	storm
+	[ "$status" -eq 3 ]
+	[[ $stderr == *"tcpkeep: policy apply: refused: the probes would overflow "*"--force"* ]]
+	[ "${lines[-1]}" = "Connections that are open already keep what they have." ]
+	expect many0 "0 7200 75 9 0 alive"
+	"$TCPKEEP" policy status --cgroup "$GROUP"
+	storm --json
+	[ "$status" -eq 3 ]
+	[ "$(jq -c '[.applied, .existing]' <<<"$output")" = '[true,null]' ]
+	storm --force
+	[ "$status" -eq 0 ]
+	[[ ${lines[-1]} == "Open connections: 700 changed, "* ]]
+}
+
+@test "bpffs is mounted where it is not, which is said" {
+	own_cgroup
+	echo 'rule "a" { on }' >policy.conf
+	run --separate-stderr unshare --mount -- sh -c \
+		'while umount /sys/fs/bpf 2>/dev/null; do :; done; "$@" && grep -q " /sys/fs/bpf .* - bpf " /proc/self/mountinfo' _ \
+		"$TCPKEEP" policy apply policy.conf --cgroup "$GROUP"
+	[ "$status" -eq 0 ]
+	[[ $stderr == *"warning: policy apply: bpffs was not mounted; it is now, at /sys/fs/bpf"* ]]
+	# What it pinned has gone with the mount.
+	run "$TCPKEEP" policy status --cgroup "$GROUP"
+	[ "$status" -eq 1 ]
+}
+
+@test "a cgroup of a hostile name, that is removed under its policy" {
+	own_cgroup
+	# The kernel refuses a newline, and no more.
+	local hostile=$GROUP/$'ev\e[31mil,peer=:1 "x" #\\'
+	mkdir "$hostile"
+	hold 0 "$hostile"
+	echo 'rule "a" { peer = ":5432" time = 62 }' >policy.conf
+	run "$TCPKEEP" policy apply policy.conf --cgroup "$hostile" --existing
+	[ "$status" -eq 0 ]
+	[ -z "$(tr -d '\n\040-\176' <<<"$output")" ]
+	expect v4 "1 62 75 9 0 alive"
+	run "$TCPKEEP" policy status --cgroup "$hostile"
+	[ "$status" -eq 0 ]
+	[ -z "$(tr -d '\n\040-\176' <<<"$output")" ]
+	kill "$HOLDER" && wait "$HOLDER" || true
+	rmdir "$hostile"
+	run "$TCPKEEP" policy status
+	[[ ${lines[0]} == "A policy for a cgroup that was removed: it does nothing any more" ]]
+	# The next one clears it away.
+	"$TCPKEEP" policy apply policy.conf --cgroup "$GROUP"
+	run "$TCPKEEP" policy status
+	[[ $output != *"that was removed"* ]]
+}
+
+@test "two applies, a remove and a status at once: each does its work, and what is left is whole" {
+	own_cgroup
+	for i in $(seq 1 256); do echo "rule \"a name as long as may be, of sixty-three bytes: rule no. $i\" { peer = \":$i\" time = 61 }"; done >one.conf
+	sed "s/time = 61/time = 62/" one.conf >two.conf
+	churn() {
+		local i result
+		for i in $(seq 8); do
+			result=0
+			"$TCPKEEP" policy "$@" --cgroup "$GROUP" >/dev/null 2>>said || result=$?
+			echo "$1 $result" >>results
+		done
+	}
+	churn apply one.conf & churn apply two.conf --existing & churn remove & churn status &
+	wait
+	cat said
+	[ ! -s said ]
+	# A status may find none.
+	[ "$(grep -cvE '^(apply 0|remove 0|status [01])$' results)" -eq 0 ]
+	[ "$(wc -l <results)" -eq 32 ]
+	"$TCPKEEP" policy apply one.conf --cgroup "$GROUP"
+	run "$TCPKEEP" policy status --cgroup "$GROUP"
+	[[ $output == *"one.conf says the same."* ]]
+	"$TCPKEEP" policy remove --cgroup "$GROUP"
+	[ ! -e /sys/fs/bpf/tcpkeep ]
 }

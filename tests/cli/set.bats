@@ -321,7 +321,7 @@ END
 	chmod 777 "$journal"
 	set_ peer=:5432 time=61
 	[ "$status" -eq 4 ]
-	[[ $stderr == *"nothing is changed: "*"others may write there"* ]]
+	[[ $stderr == *"no socket is changed: "*"others may write there"* ]]
 	expect v4 1 60 75 9 0 alive
 	chmod 700 "$journal"
 	set_ --undo 1
@@ -335,7 +335,7 @@ END
 		STATE_DIRECTORY=$place
 		set_ peer=:5432 time=60
 		[ "$status" -eq 1 ]
-		[[ $stderr == *"the old values cannot be kept, so nothing is changed: "* ]]
+		[[ $stderr == *"the old values cannot be kept, so no socket is changed: "* ]]
 	done
 	expect v4 0 7200 75 9 0 alive
 }

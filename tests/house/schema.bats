@@ -170,6 +170,7 @@ needs_root() {
 	lacking=0
 	"$TCPKEEP" policy apply file --cgroup "$group" --json >applied || lacking=$?
 	"$TCPKEEP" policy apply file --cgroup "$group" --json --dry-run >dry || true
+	"$TCPKEEP" policy apply file --cgroup "$group" --json --dry-run --existing >existing || true
 	echo 'rule "a" { on }' >file
 	"$TCPKEEP" policy status --cgroup "$group" --json >status || true
 	"$TCPKEEP" policy remove --cgroup "$group" --json >removed || true
@@ -177,6 +178,8 @@ needs_root() {
 	[ "$lacking" -ne 4 ] || skip "no privilege or no BPF"
 	valid tcpkeep.policy-apply-1.schema.json <applied
 	valid tcpkeep.policy-apply-1.schema.json <dry
+	valid tcpkeep.policy-apply-1.schema.json <existing
+	[ "$(jq .existing.changed existing)" = 0 ]
 	valid tcpkeep.policy-status-1.schema.json <status
 	valid tcpkeep.policy-remove-1.schema.json <removed
 	[ "$(jq -c '[(.rules | length), .compared]' status)" = '[2,"differs"]' ]

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "policy-world.h"
+#include "policy/policy-load.h"
 #include "policy/policy-pins.h"
 #include "unit/unit.h"
 
@@ -233,9 +234,44 @@ static void without_the_privilege(void **state)
 	assert_int_equal(world_pins(), 0);
 }
 
+/* ------------------------------------------------------------------------- what is refused */
+
+int __real_policy_load(uint64_t cgroup, const struct policy_action *one_rule,
+		       struct policy_fds *ret);
+int __wrap_policy_load(uint64_t cgroup, const struct policy_action *one_rule,
+		       struct policy_fds *ret);
+
+static int load_result; /* 0: as it comes */
+
+int __wrap_policy_load(uint64_t cgroup, const struct policy_action *one_rule,
+		       struct policy_fds *ret)
+{
+	return load_result ? load_result : __real_policy_load(cgroup, one_rule, ret);
+}
+
+static void the_verifiers_no_is_not_taken_for_a_lack_of_privilege(void **state)
+{
+	static const int refusals[] = {-EACCES, -EPERM};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+		struct tcpkeep_error error = {0};
+		int r;
+
+		load_result = refusals[i];
+		r = world_try_apply("rule a { on }", NULL, &error);
+		load_result = 0;
+		assert_int_equal(r, -EOPNOTSUPP);
+		assert_non_null(strstr(error.message, "not for lack of a capability"));
+		assert_null(strstr(error.message, "CAP_BPF"));
+		assert_int_equal(world_pins(), 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_verifiers_no_is_not_taken_for_a_lack_of_privilege),
 		cmocka_unit_test(another_program),
 		cmocka_unit_test(one_that_wants_the_cgroup_for_itself),
 		cmocka_unit_test(an_older_tcpkeeps_policy_is_replaced),

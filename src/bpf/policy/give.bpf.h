@@ -55,6 +55,7 @@ static __always_inline __u8 fields_to_write(const struct policy_action *action, 
 /* What was there before: a socket is given all of it or nothing. */
 struct before {
 	__u32 time, intvl; /* ticks; 0: the sysctl's */
+	__u32 user_timeout_ms;
 	__u8 probes;
 };
 
@@ -68,6 +69,8 @@ static __always_inline void put_back(struct bpf_sock_ops *ctx, const struct befo
 		write_option(ctx, SOL_TCP, TCP_KEEPINTVL, before->intvl / tcpkeep_hz);
 	if (fields & POLICY_FIELD_PROBES && before->probes)
 		write_option(ctx, SOL_TCP, TCP_KEEPCNT, before->probes);
+	if (fields & POLICY_FIELD_USER_TIMEOUT)
+		write_option(ctx, SOL_TCP, TCP_USER_TIMEOUT, (int)before->user_timeout_ms);
 }
 
 /* The values before SO_KEEPALIVE: it arms the timer, once, with what holds by then. */
@@ -105,15 +108,15 @@ static __always_inline void mark_mptcp(struct bpf_sock *sk, struct policy_mark *
 
 /*
  * A user timeout in force while connecting would cut the handshake short, too: it waits until the
- * connection stands.
+ * connection stands. by_value: a program that had keepalive on is given the values that it left
+ * off.
  */
-/* by_value: a program that had keepalive on is given the values that it left off. */
 static __always_inline __u32 give(struct bpf_sock_ops *ctx, struct bpf_sock *sk,
 				  struct tcp_sock *tp, const struct policy_action *action,
 				  bool connecting, bool by_value)
 {
 	bool enforce = action->mode == POLICY_ACTION_ENFORCE;
-	struct policy_mark mark = {}, *marked;
+	struct policy_mark mark = {}, *marked = NULL;
 	struct before before;
 	__u8 fields, later = 0;
 
@@ -121,7 +124,8 @@ static __always_inline __u32 give(struct bpf_sock_ops *ctx, struct bpf_sock *sk,
 		return OUTCOME_LEFT;
 	if (!enforce && is_on(tp) && !by_value)
 		return OUTCOME_OWN;
-	before = (struct before){tp->keepalive_time, tp->keepalive_intvl, tp->keepalive_probes};
+	before = (struct before){tp->keepalive_time, tp->keepalive_intvl,
+				 tp->inet_conn.icsk_user_timeout, tp->keepalive_probes};
 	fields = fields_to_write(action, tp);
 	if (!enforce && is_on(tp))
 		fields &= ~POLICY_FIELD_ON;
@@ -129,23 +133,27 @@ static __always_inline __u32 give(struct bpf_sock_ops *ctx, struct bpf_sock *sk,
 		return OUTCOME_OWN;
 	if (connecting)
 		later = fields & POLICY_FIELD_USER_TIMEOUT;
+	/* Its place first: there may be no memory for it, and then nothing is written. */
+	if (enforce || later) {
+		marked = bpf_sk_storage_get(&tcpkeep_marks, sk, &mark, BPF_SK_STORAGE_GET_F_CREATE);
+		if (!marked)
+			return OUTCOME_FAILED;
+	}
 	if (write_fields(ctx, action, fields & ~later) != 0) {
-		put_back(ctx, &before, fields);
+		put_back(ctx, &before, fields & ~later);
 		return OUTCOME_FAILED;
 	}
-	if (!enforce && !later)
+	if (!marked)
 		return OUTCOME_SET;
-	mark.due = later;
 	if (later)
 		tcpkeep_any_due = 1;
+	mark.due = later;
 	mark.user_timeout_ms = action->user_timeout_ms;
 	mark.enforced = enforce ? action->fields : 0;
-	marked = bpf_sk_storage_get(&tcpkeep_marks, sk, &mark, BPF_SK_STORAGE_GET_F_CREATE);
-	if (marked)
-		*marked = mark;
+	*marked = mark;
 	if (enforce && tp->is_mptcp)
 		mark_mptcp(sk, &mark);
-	return marked ? OUTCOME_SET : OUTCOME_FAILED;
+	return OUTCOME_SET;
 }
 
 /* Two that connect to each other at once, or one to itself: decided in connect() already. */
