@@ -133,6 +133,17 @@ static bool same_file(const char *a, const char *b)
 	       st_a.st_ino == st_b.st_ino;
 }
 
+static bool is_glibc(const struct elf *elf)
+{
+	return strncmp(base_name(elf->interp), "ld-linux", 8) == 0 ||
+	       strncmp(base_name(elf->interp), "ld64.so", 7) == 0;
+}
+
+static bool is_musl(const struct elf *elf)
+{
+	return strncmp(base_name(elf->interp), "ld-musl-", 8) == 0;
+}
+
 static enum program_verdict judge_elf(const struct elf *elf, struct program *program)
 {
 	static struct elf own; /* PATH_MAX is much for a stack */
@@ -148,8 +159,10 @@ static enum program_verdict judge_elf(const struct elf *elf, struct program *pro
 		return same_file(program->path, own.interp) ? PROGRAM_FITS : PROGRAM_STATIC;
 	}
 	/* Two installations of one C library (a Nix store, a Snap) differ in the directory alone.
-	 */
-	if (own.interp[0] && strcmp(base_name(elf->interp), base_name(own.interp)) != 0) {
+	 * The library of a glibc serves programs of musl as well, whose loader takes libc.so.6 for
+	 * itself; a glibc finds no libc.so of musl. */
+	if (own.interp[0] && strcmp(base_name(elf->interp), base_name(own.interp)) != 0 &&
+	    !(is_glibc(&own) && is_musl(elf))) {
 		snprintf(program->detail, sizeof(program->detail), "%s", elf->interp);
 		return PROGRAM_OTHER_LIBC;
 	}
