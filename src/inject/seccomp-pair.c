@@ -59,7 +59,7 @@ static void leave(int *fd)
 {
 	static const int bugs[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
 	sigset_t all;
-	int null;
+	int null, kept;
 
 	sigfillset(&all);
 	for (size_t i = 0; i < ARRAY_SIZE(bugs); i++) {
@@ -70,8 +70,11 @@ static void leave(int *fd)
 	signal(SIGCHLD, SIG_IGN); /* no zombies */
 	setsid();
 	(void)!chdir("/");
-	*fd = fcntl(*fd, F_DUPFD_CLOEXEC, 3);
+	/* Closed first: the program's own may be all that the limit allows. */
 	close_others(*fd);
+	kept = fcntl(*fd, F_DUPFD_CLOEXEC, 3);
+	close(*fd);
+	*fd = kept;
 	null = open("/dev/null", O_RDWR);
 	while (null >= 0 && null < STDERR_FILENO)
 		null = dup(null);
