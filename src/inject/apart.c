@@ -98,13 +98,16 @@ void apart_leave(int *fds, size_t n)
 	block_signals();
 	setsid();
 	(void)!chdir("/");
+	/* Closed first: the program's own may be all that the limit allows. */
+	apart_close_others(fds, n);
 	for (size_t i = 0; i < n; i++) {
 		int higher = fcntl(fds[i], F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 
-		if (higher >= 0)
-			fds[i] = higher;
+		if (higher < 0)
+			continue;
+		close(fds[i]);
+		fds[i] = higher;
 	}
-	apart_close_others(fds, n);
 	null = open("/dev/null", O_RDWR);
 	while (null >= 0 && null < STDERR_FILENO)
 		null = dup(null);

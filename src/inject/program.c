@@ -133,12 +133,36 @@ static bool same_file(const char *a, const char *b)
 	       st_a.st_ino == st_b.st_ino;
 }
 
+static enum program_verdict fail(struct program *program, int r)
+{
+	program->error = -r;
+	return r == -ENOENT || r == -ENOTDIR ? PROGRAM_NOT_FOUND : PROGRAM_NOT_EXECUTABLE;
+}
+
+/* Without descriptors or memory nothing can be judged, and a guess would be a miss unsaid. */
+static bool is_short(int r)
+{
+	return r == -EMFILE || r == -ENFILE || r == -ENOMEM;
+}
+
+static bool is_glibc(const struct elf *elf)
+{
+	return strncmp(base_name(elf->interp), "ld-linux", 8) == 0 ||
+	       strncmp(base_name(elf->interp), "ld64.so", 7) == 0;
+}
+
+static bool is_musl(const struct elf *elf)
+{
+	return strncmp(base_name(elf->interp), "ld-musl-", 8) == 0;
+}
+
 static enum program_verdict judge_elf(const struct elf *elf, struct program *program)
 {
 	static struct elf own; /* PATH_MAX is much for a stack */
+	int r = own_elf(&own);
 
-	if (own_elf(&own) < 0)
-		return PROGRAM_FITS;
+	if (r < 0)
+		return is_short(r) ? fail(program, r) : PROGRAM_FITS;
 	if (elf->class != own.class || elf->machine != own.machine || elf->data != own.data)
 		return PROGRAM_OTHER_MACHINE;
 	if (elf->go)
@@ -148,8 +172,10 @@ static enum program_verdict judge_elf(const struct elf *elf, struct program *pro
 		return same_file(program->path, own.interp) ? PROGRAM_FITS : PROGRAM_STATIC;
 	}
 	/* Two installations of one C library (a Nix store, a Snap) differ in the directory alone.
-	 */
-	if (own.interp[0] && strcmp(base_name(elf->interp), base_name(own.interp)) != 0) {
+	 * The library of a glibc serves programs of musl as well, whose loader takes libc.so.6 for
+	 * itself; a glibc finds no libc.so of musl. */
+	if (own.interp[0] && strcmp(base_name(elf->interp), base_name(own.interp)) != 0 &&
+	    !(is_glibc(&own) && is_musl(elf))) {
 		snprintf(program->detail, sizeof(program->detail), "%s", elf->interp);
 		return PROGRAM_OTHER_LIBC;
 	}
@@ -209,12 +235,6 @@ static const char *behind_env(char *argument)
 	return NULL;
 }
 
-static enum program_verdict fail(struct program *program, int r)
-{
-	program->error = -r;
-	return r == -ENOENT || r == -ENOTDIR ? PROGRAM_NOT_FOUND : PROGRAM_NOT_EXECUTABLE;
-}
-
 static enum program_verdict judge(struct program *program, unsigned depth)
 {
 	_cleanup_close_ int fd = open(program->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -224,6 +244,8 @@ static enum program_verdict judge(struct program *program, unsigned depth)
 	int r;
 
 	/* It may be executed and not read: then the kernel knows more than we do. */
+	if (fd < 0 && is_short(-errno))
+		return fail(program, -errno);
 	if (fd < 0)
 		return gains_privileges(program->path) ? PROGRAM_PRIVILEGED : PROGRAM_FITS;
 	if (read_script(fd, &script)) {

@@ -19,11 +19,12 @@ enum program_verdict {
 struct program {
 	enum program_verdict verdict;
 	char path[PATH_MAX]; /* the file that was judged: the last in the chain of interpreters */
-	char command[PATH_MAX]; /* what was asked for, as it was found */
-	char detail[PATH_MAX];  /* OTHER_LIBC: the loader */
-	int error;              /* NOT_EXECUTABLE: errno */
-	bool drops_environment; /* env -i: what it starts will not know of us */
-	bool starts_others;     /* a shell or the like: what it starts may be anything */
+	char command[PATH_MAX];        /* what was asked for, as it was found */
+	char detail[PATH_MAX];         /* OTHER_LIBC: the loader */
+	int error;                     /* NOT_EXECUTABLE: errno */
+	const char *drops_environment; /* "env -i", "sudo": what it starts will not know of us; or
+					  NULL */
+	bool starts_others;            /* a shell or the like: what it starts may be anything */
 };
 
 /* argv as for execvp(). Follows "#!" lines and env(1). */

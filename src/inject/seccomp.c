@@ -54,6 +54,10 @@ int seccomp_probe(struct tcpkeep_error *error)
 				 "this kernel's seccomp notifications are larger than this tcpkeep "
 				 "knows");
 	r = target_probe();
+	if (r == -EMFILE || r == -ENFILE)
+		return error_set(error, r,
+				 "seccomp: no descriptors: %s; raise the limit (ulimit -n)",
+				 strerror(-r));
 	if (r < 0)
 		return error_set(error, -EOPNOTSUPP,
 				 "pidfd_getfd: %s: this kernel has none (Linux 5.6), or a sandbox "

@@ -102,10 +102,37 @@ bool wrapper_starts_others(const char *path)
 	return find_wrapper(path) != NULL;
 }
 
-bool wrapper_drops_environment(char *const argv[])
+/* Of the options in front of the first operand, is it one of these two words? */
+static bool has_option(char *const argv[], const char *one, const char *other)
 {
-	if (!argv[0] || !argv[1] || strcmp(base_name(argv[0]), "env") != 0)
-		return false;
-	return strcmp(argv[1], "-") == 0 || strcmp(argv[1], "-i") == 0 ||
-	       strcmp(argv[1], "--ignore-environment") == 0;
+	for (char *const *at = argv + 1; *at && (*at)[0] == '-' && strcmp(*at, "--") != 0; at++)
+		if (strcmp(*at, one) == 0 || strcmp(*at, other) == 0)
+			return true;
+	return false;
+}
+
+const char *wrapper_drops_environment(char *const argv[])
+{
+	const char *name;
+
+	if (!argv[0] || !argv[1])
+		return NULL;
+	name = base_name(argv[0]);
+	/* These two remove LD_* whatever their options and their rules say. */
+	if (strcmp(name, "sudo") == 0)
+		return "sudo";
+	if (strcmp(name, "doas") == 0)
+		return "doas";
+	if (strcmp(name, "env") == 0 &&
+	    (has_option(argv, "-i", "--ignore-environment") || has_option(argv, "-", "-")))
+		return "env -i";
+	if (strcmp(name, "su") == 0 &&
+	    (has_option(argv, "-", "-l") || has_option(argv, "--login", "")))
+		return "su -";
+	if (strcmp(name, "runuser") == 0 &&
+	    (has_option(argv, "-", "-l") || has_option(argv, "--login", "")))
+		return "runuser -l";
+	if (strcmp(name, "setpriv") == 0 && has_option(argv, "--reset-env", ""))
+		return "setpriv --reset-env";
+	return NULL;
 }

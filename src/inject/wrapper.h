@@ -11,5 +11,8 @@ char *const *wrapper_skip(char *const argv[]);
 /* Is it a program whose work is to start others, a shell or such a one? By its name. */
 bool wrapper_starts_others(const char *path);
 
-/* Does env(1) start its program with an empty environment? Only what is plain to see. */
-bool wrapper_drops_environment(char *const argv[]);
+/*
+ * What starts its program without LD_PRELOAD, in a word for the user ("env -i", "sudo"); NULL: it
+ * does not, as far as is plain to see.
+ */
+const char *wrapper_drops_environment(char *const argv[]);

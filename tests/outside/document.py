@@ -66,7 +66,8 @@ On Debian 12 on x86-64, with the settings `time=61 intvl=11 probes=7`.
 *bare*: what the program does without tcpkeep: keepalive off, on with the system's values, or with own values.
 *alone*: `tcpkeep run --method M -- PROGRAM`, by root as all others but *as nobody*: the same by a user without any
 privilege. *in a tree*: a bash script below one `tcpkeep run` starts all of these programs. *why* has tcpkeep's own
-words, where it had any; "not said": tcpkeep gave no word of it.
+words before the start, where it had any; "not said": tcpkeep gave no word of it. That a program used io_uring is told
+at its end by `--report`, with seccomp.
 """
 COLUMNS = ["program", "bare", "alone", "in a tree", "--enforce", "as nobody", "why"]
 

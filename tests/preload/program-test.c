@@ -19,6 +19,7 @@
 #include "base/macro.h"
 #include "inject/elf.h"
 #include "inject/program.h"
+#include "inject/wrapper.h"
 #include "unit/unit.h"
 
 static char scratch[64];
@@ -97,7 +98,7 @@ static void test_static(void **state)
 		assert_int_equal(inspect_one(path_of("static-pie")), PROGRAM_STATIC);
 }
 
-static void test_other_libc(void **state)
+static void test_musl(void **state)
 {
 	static struct program program;
 	const char *argv[] = {path_of("musl"), NULL};
@@ -105,8 +106,22 @@ static void test_other_libc(void **state)
 	(void)state;
 	if (!compile("musl-gcc", "musl"))
 		skip();
+	/* Whether it works is shown where it is run: run.bats, tests/outside. */
+	assert_int_equal(inspect(argv, &program), PROGRAM_FITS);
+}
+
+/* A loader of which nobody has heard. */
+static void test_unknown_loader(void **state)
+{
+	static struct program program;
+	const char *argv[] = {path_of("odd"), NULL};
+
+	(void)state;
+	/* The linker writes any name; the program is not run. */
+	if (!compile("cc -Wl,--dynamic-linker=/lib/ld-odd.so.1", "odd"))
+		skip();
 	assert_int_equal(inspect(argv, &program), PROGRAM_OTHER_LIBC);
-	assert_non_null(strstr(program.detail, "musl"));
+	assert_non_null(strstr(program.detail, "ld-odd"));
 }
 
 static void test_go(void **state)
@@ -237,10 +252,44 @@ static void test_env(void **state)
 	assert_int_equal(inspect(lost, &program), PROGRAM_NOT_FOUND);
 	assert_int_equal(inspect(found, &program), PROGRAM_FITS);
 	assert_non_null(strstr(program.path, "cat"));
-	assert_false(program.drops_environment);
+	assert_null(program.drops_environment);
 	assert_int_equal(inspect(options, &program), PROGRAM_FITS);
-	assert_true(program.drops_environment);
+	assert_string_equal(program.drops_environment, "env -i");
 	assert_int_equal(inspect(alone, &program), PROGRAM_FITS);
+}
+
+static void test_drops_environment(void **state)
+{
+	static const struct {
+		const char *argv[6];
+		const char *word; /* NULL: the environment stays */
+	} cases[] = {
+		{{"sudo", "-u", "nobody", "cat"}, "sudo"},
+		{{"nice", "/usr/bin/sudo", "cat"}, "sudo"},
+		{{"doas", "cat"}, "doas"},
+		{{"env", "-u", "A", "-i", "cat"}, NULL},
+		{{"env", "-v", "-i", "cat"}, "env -i"},
+		{{"env", "-", "cat"}, "env -i"},
+		{{"su", "-", "nobody"}, "su -"},
+		{{"su", "--login", "nobody"}, "su -"},
+		{{"su", "nobody", "-s", "/bin/cat"}, NULL},
+		{{"runuser", "-l", "nobody"}, "runuser -l"},
+		{{"runuser", "-u", "nobody", "cat"}, NULL},
+		{{"setpriv", "--reset-env", "cat"}, "setpriv --reset-env"},
+		{{"sudo"}, NULL},
+		{{"cat", "sudo"}, NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		char *const *argv = wrapper_skip((char *const *)(uintptr_t)cases[i].argv);
+		const char *word = wrapper_drops_environment(argv);
+
+		if (cases[i].word)
+			assert_string_equal(word, cases[i].word);
+		else
+			assert_null(word);
+	}
 }
 
 /* What stands in front of a command is looked through where it is plain. */
@@ -434,13 +483,22 @@ static int remove_scratch(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_dynamic),    cmocka_unit_test(test_static),
-		cmocka_unit_test(test_other_libc), cmocka_unit_test(test_go),
-		cmocka_unit_test(test_not_found),  cmocka_unit_test(test_path),
-		cmocka_unit_test(test_scripts),    cmocka_unit_test(test_script_depth),
-		cmocka_unit_test(test_env),        cmocka_unit_test(test_wrappers),
-		cmocka_unit_test(test_privileged), cmocka_unit_test(test_cut_short),
-		cmocka_unit_test(test_corrupt),    cmocka_unit_test(test_other_byte_order),
+		cmocka_unit_test(test_dynamic),
+		cmocka_unit_test(test_static),
+		cmocka_unit_test(test_musl),
+		cmocka_unit_test(test_unknown_loader),
+		cmocka_unit_test(test_drops_environment),
+		cmocka_unit_test(test_go),
+		cmocka_unit_test(test_not_found),
+		cmocka_unit_test(test_path),
+		cmocka_unit_test(test_scripts),
+		cmocka_unit_test(test_script_depth),
+		cmocka_unit_test(test_env),
+		cmocka_unit_test(test_wrappers),
+		cmocka_unit_test(test_privileged),
+		cmocka_unit_test(test_cut_short),
+		cmocka_unit_test(test_corrupt),
+		cmocka_unit_test(test_other_byte_order),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

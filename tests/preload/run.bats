@@ -116,13 +116,47 @@ timer_of_client() {
 }
 
 @test "another C library: a clear message and exit 4" {
-	command -v musl-gcc >/dev/null || skip "no musl-gcc"
 	cd "$BATS_TEST_TMPDIR"
 	echo 'int main(void) { return 0; }' >a.c
-	musl-gcc -o musl a.c
-	run "$TCPKEEP" run --method preload -- ./musl
+	cc -Wl,--dynamic-linker=/lib/ld-odd.so.1 -o odd a.c
+	run "$TCPKEEP" run --method preload -- ./odd
 	[ "$status" -eq 4 ]
 	[[ $output == *"another C library"* ]]
+}
+
+@test "musl: reached by the library of a glibc" {
+	command -v musl-gcc >/dev/null || skip "no musl-gcc"
+	# Its runtime library is glibc's alone.
+	nm -D "$SHIM_LIBRARY" | grep -q ' U __asan' && skip "with the AddressSanitizer"
+	cd "$BATS_TEST_TMPDIR"
+	cat >a.c <<-'END'
+		#include <netinet/in.h>
+		#include <netinet/tcp.h>
+		#include <stdio.h>
+		#include <sys/socket.h>
+		int main(void) {
+			struct sockaddr_in a = {.sin_family = AF_INET};
+			socklen_t n = sizeof a, m = sizeof(int);
+			int l = socket(AF_INET, SOCK_STREAM, 0), c = socket(AF_INET, SOCK_STREAM, 0), v = 0;
+			if (listen(l, 1) || getsockname(l, (void *)&a, &n) || connect(c, (void *)&a, n)) return 1;
+			getsockopt(c, IPPROTO_TCP, TCP_KEEPIDLE, &v, &m);
+			printf("%d\n", v);
+			return 0;
+		}
+	END
+	musl-gcc -o musl a.c
+	in_netns sh -c 'ip link set lo up && ./musl && exec "$TCPKEEP" run --method preload --report time=61 -- ./musl'
+	[ "$output" = $'7200\n61' ]
+	[[ $stderr == *"connected 1,"* ]]
+}
+
+@test "sudo takes tcpkeep away, which is said" {
+	[ "$(id -u)" = 0 ] || skip "for others it gains privileges: refused"
+	printf '#!/bin/sh\n:\n' >"$BATS_TEST_TMPDIR/sudo"
+	chmod +x "$BATS_TEST_TMPDIR/sudo"
+	run "$TCPKEEP" run --method preload -- "$BATS_TEST_TMPDIR/sudo" true
+	[ "$status" -eq 0 ]
+	[[ $output == *"warning: run: sudo removes LD_PRELOAD"*"sudo ... tcpkeep run -- COMMAND"* ]]
 }
 
 @test "the environment is untouched but for the two variables" {

@@ -29,15 +29,18 @@ chosen() {
 	[ "$(chosen "$BATS_TEST_TMPDIR/script" </dev/null)" = seccomp ]
 }
 
-@test "a Go program, another C library: seccomp" {
+@test "a Go program, a loader that nobody knows: seccomp; musl: preload" {
 	if command -v go >/dev/null; then
 		[ "$(chosen go version)" = seccomp ]
 	fi
 	if command -v musl-gcc >/dev/null; then
 		echo 'int main(void) { return 0; }' >"$BATS_TEST_TMPDIR/a.c"
 		musl-gcc -o "$BATS_TEST_TMPDIR/a" "$BATS_TEST_TMPDIR/a.c"
-		[ "$(chosen "$BATS_TEST_TMPDIR/a")" = seccomp ]
+		[ "$(chosen "$BATS_TEST_TMPDIR/a")" = preload ]
 	fi
+	echo 'int main(void) { return 0; }' >"$BATS_TEST_TMPDIR/b.c"
+	cc -Wl,--dynamic-linker=/lib/ld-odd.so.1 -o "$BATS_TEST_TMPDIR/b" "$BATS_TEST_TMPDIR/b.c"
+	[ "$(chosen "$BATS_TEST_TMPDIR/b")" = seccomp ]
 }
 
 @test "a shell may start anything: seccomp for root, preload where sudo would lose its powers" {
@@ -49,6 +52,10 @@ chosen() {
 	[ "$(chosen env -i sh -c true)" = seccomp ]
 	run --separate-stderr setpriv --bounding-set -sys_admin,-net_admin --inh-caps -sys_admin "$TCPKEEP" run -v -- sh -c true
 	[[ $stderr == *"method preload"* ]]
+	# What is missed by that is said before the start, unless it is as the user says.
+	[[ $stderr == *"warning: run: static, Go and setuid programs that it starts run without keepalive"* ]]
+	run setpriv --bounding-set -sys_admin --inh-caps -sys_admin "$TCPKEEP" run --method preload -- sh -c true
+	[ -z "$output" ]
 	# Once no_new_privs is there, nothing is lost.
 	run --separate-stderr setpriv --no-new-privs --bounding-set -sys_admin,-net_admin "$TCPKEEP" run -v -- sh -c true
 	[[ $stderr == *"method seccomp"* ]]

@@ -173,8 +173,23 @@ END
 		all_are "$OURS"
 	done
 	run sh -c 'exec 3>&- 4>&- </dev/null; ulimit -n 4; exec "$TCPKEEP" run --method seccomp -- echo ran'
+	[ "$status" -eq 126 ]
+	[[ $output != *ran* && $output == *"cannot be executed: Too many open files"* ]]
+	run sh -c 'exec 3>&- 4>&- </dev/null; ulimit -n 5; exec "$TCPKEEP" run --method seccomp -- echo ran'
 	[ "$status" -eq 4 ]
-	[[ $output != *ran* && $output == *"tcpkeep: run: "* ]]
+	[[ $output != *ran* && $output == *"no descriptors: Too many open files; raise the limit"* ]]
+	# With none left to look at the program, it is not guessed to be a dynamically linked one.
+	for n in 4 5; do
+		run sh -c "exec 3>&- 4>&- </dev/null; ulimit -n $n"'; exec "$TCPKEEP" run -- "$SECCOMP_PROGRAM" clean'
+		[ "$status" -eq 126 ] || [ "$status" -eq 4 ]
+		[[ $output == *"tcpkeep: run: "*"Too many open files"* ]]
+	done
+	# The descriptors that tcpkeep --report has are no burden to the supervisor.
+	for n in 10 9; do
+		in_netns sh -c "exec </dev/null 3>&- 4>&-; ip link set lo up; ulimit -n $n"'; exec "$0" "$@"' "$TCPKEEP" run --method seccomp \
+			--report "${SETTINGS[@]}" -- "$SECCOMP_PROGRAM" connect4
+		all_are "$OURS"
+	done
 }
 
 @test "no process more: said, and the program does not start" {
