@@ -143,6 +143,21 @@ static void print_heading(const struct policy_kernel_status *status)
 		printf("Applied %s by tcpkeep %s.\n", when, status->version);
 }
 
+/* The words that put this policy, and no other one, in force again. */
+static void print_apply(const struct view *view)
+{
+	const char *cgroup = view->status->cgroup;
+	char shown[1024];
+
+	printf("'tcpkeep policy apply");
+	if (view->has_file)
+		printf(" %s",
+		       escape_text(view->file.path, strlen(view->file.path), shown, sizeof(shown)));
+	if (cgroup && strcmp(cgroup, "/") != 0)
+		printf(" --cgroup %s", escape_text(cgroup, strlen(cgroup), shown, sizeof(shown)));
+	printf("'");
+}
+
 static void print_likeness(const struct view *view)
 {
 	char shown[1024] = "";
@@ -157,16 +172,17 @@ static void print_likeness(const struct view *view)
 		printf("%s says the same.\n", shown);
 		break;
 	case LIKENESS_DIFFERS:
-		printf("%s%s DIFFERS%s; with 'tcpkeep policy apply' it would be:\n",
-		       colour(COLOUR_WARN), shown, colour(COLOUR_NONE));
+		printf("%s%s DIFFERS%s; with ", colour(COLOUR_WARN), shown, colour(COLOUR_NONE));
+		print_apply(view);
+		printf(" it would be:\n");
 		if (view->has_changes)
 			policy_changes_print(&view->changes);
 		else
 			printf("  (the rules in force are too long to be compared one by one)\n");
 		break;
 	case LIKENESS_WRONG:
-		printf("%s%s HAS ERRORS now%s; see 'tcpkeep policy check'.\n", colour(COLOUR_BAD),
-		       shown, colour(COLOUR_NONE));
+		printf("%s%s HAS ERRORS now%s; see 'tcpkeep policy check %s'.\n",
+		       colour(COLOUR_BAD), shown, colour(COLOUR_NONE), shown);
 		break;
 	case LIKENESS_UNREADABLE:
 		printf("It cannot be compared with its file: %s.\n", view->file.error.message);
@@ -174,20 +190,24 @@ static void print_likeness(const struct view *view)
 	}
 }
 
-static void print_hooks(const struct policy_kernel_status *status)
+static void print_hooks(const struct view *view)
 {
+	const struct policy_kernel_status *status = view->status;
 	char shown[64];
 
-	printf("Attached to sock_ops%s.\n",
-	       status->hooks & POLICY_HOOK_SETSOCKOPT ? " and setsockopt" : "");
-	if (status->detached)
-		printf("%sSomebody has DETACHED what it needs%s: it does not hold as it should; run "
-		       "'tcpkeep policy apply'.\n",
+	if (status->detached) {
+		printf("%sSomebody has DETACHED what it needs%s: it does not hold as it should; run ",
 		       colour(COLOUR_BAD), colour(COLOUR_NONE));
+		print_apply(view);
+		printf(".\n");
+	} else {
+		printf("Attached to sock_ops%s.\n",
+		       status->hooks & POLICY_HOOK_SETSOCKOPT ? " and setsockopt" : "");
+	}
 	for (size_t i = 0; i < status->n_others; i++) {
 		const struct policy_kernel_other *other = &status->others[i];
 
-		printf("Beside it on %s: %s (program %u%s), not ours.\n",
+		printf("Beside it on %s: %s (program %u%s), not of this policy.\n",
 		       other->hook == POLICY_HOOK_SOCK_OPS ? "sock_ops" : "setsockopt",
 		       escape_text(other->name, strlen(other->name), shown, sizeof(shown)),
 		       other->id, other->inherited ? ", of a cgroup above" : "");
@@ -206,7 +226,7 @@ static int print_text(const struct view *view)
 		return 0;
 	}
 	print_likeness(view);
-	print_hooks(status);
+	print_hooks(view);
 	printf("\n");
 	return print_rules(status);
 }

@@ -209,7 +209,7 @@ END
 	printf 'rule "b" { peer = ":7002" mode = leave }\nrule "c" { on }\n' >policy.conf
 	run "$TCPKEEP" policy status --cgroup "$GROUP"
 	[ "$status" -eq 0 ]
-	[[ $output == *"policy.conf DIFFERS; with 'tcpkeep policy apply' it would be:"$'\n''  + rule "c"  new'$'\n''  - rule "a"  gone'* ]]
+	[[ $output == *"policy.conf DIFFERS; with 'tcpkeep policy apply "*"policy.conf --cgroup "*"' it would be:"$'\n''  + rule "c"  new'$'\n''  - rule "a"  gone'* ]]
 	run "$TCPKEEP" policy status --cgroup "$GROUP" --json
 	[ "$(jq -c '[.compared, .changes.added, .changes.removed, [.rules[].name]]' <<<"$output")" = \
 		'["differs",["c"],["a"],["a","b"]]' ]
