@@ -46,14 +46,31 @@ static void check_reach(struct policy_reader *reader, size_t at)
 	}
 }
 
+/* A user timeout is judged by when the first probe is given up, which is the kernel's own time and
+ * intvl where the rule has none. */
+static uint32_t settings_warnings(struct tcpkeep_settings *settings)
+{
+	static const struct tcpkeep_sysctls kernel = TCPKEEP_SYSCTLS_DEFAULT;
+	struct tcpkeep_settings whole;
+	uint32_t warnings = tcpkeep_settings_warnings(settings);
+
+	tcpkeep_sysctls_to_settings(&kernel, &whole);
+	tcpkeep_settings_merge(&whole, settings);
+	if (!(tcpkeep_settings_warnings(&whole) & TCPKEEP_WARN_USER_TIMEOUT_SHORT))
+		return warnings;
+	*settings = whole;
+	return warnings | TCPKEEP_WARN_USER_TIMEOUT_SHORT;
+}
+
 static void check_settings(struct policy_reader *reader, const struct policy_rule *rule)
 {
 	const struct tcpkeep_settings *settings = &rule->settings;
-	uint32_t warnings = tcpkeep_settings_warnings(settings);
+	struct tcpkeep_settings judged = *settings;
+	uint32_t warnings = settings_warnings(&judged);
 	char words[256];
 
 	for (uint32_t bit = 1; bit && bit <= warnings; bit <<= 1)
-		if (warnings & bit && tcpkeep_warning_format((enum tcpkeep_warning)bit, settings,
+		if (warnings & bit && tcpkeep_warning_format((enum tcpkeep_warning)bit, &judged,
 							     words, sizeof(words)) >= 0)
 			warn(reader, rule, "%s", words);
 	if (!(settings->fields & TCPKEEP_ON) || settings->on)

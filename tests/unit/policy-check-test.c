@@ -112,6 +112,12 @@ static void dangerous_values_are_told(void **state)
 		"4: warning: program: 'systemd-timesyncd' is longer than the 15 bytes that the kernel keeps of "
 		"a name; only these are compared\n",
 		NULL);
+	/* The kernel's intvl counts where the rule has none. */
+	read_as("rule e { peer = :5 time = 60 user-timeout = 5s }\n",
+		"1: warning: rule \"e\": user-timeout=5s is not above time+intvl=2m15s: a single lost packet "
+		"kills a healthy connection, and probes no longer counts; use at least time + intvl x "
+		"probes\n",
+		NULL);
 	read_as("# nothing\n", "0: warning: there is no rule in it: nothing would be set\n", "");
 }
 
