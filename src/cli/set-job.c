@@ -196,9 +196,11 @@ int set_job_change(struct set_job *job)
 	set_progress_clear(&job->changing);
 	job->interrupted = r == -EINTR;
 	job->finished = r == 0;
-	if (job->interrupted)
-		r = 0;
-	return r < 0 ? set_job_fail(job, &error, r) : EXIT_DONE;
+	if (job->interrupted || r == 0)
+		return EXIT_DONE;
+	job->failed = set_job_fail(job, &error, r);
+	/* What has been changed by then is to be told all the same. */
+	return job->told > 0 ? EXIT_DONE : job->failed;
 }
 
 int set_job_status(const struct set_job *job)
@@ -208,8 +210,10 @@ int set_job_status(const struct set_job *job)
 
 	if (job->matched == 0)
 		return EXIT_FAILED;
-	if (job->interrupted)
+	if (job->interrupted || (job->failed && counts[CHANGE_DONE] > 0))
 		return EXIT_PARTLY;
+	if (job->failed)
+		return job->failed;
 	if (counts[CHANGE_REFUSED] + counts[CHANGE_DENIED] == 0)
 		return EXIT_DONE;
 	if (some)

@@ -102,6 +102,7 @@ struct set_job {
 	size_t told;                /* of the set's items */
 	size_t retry;               /* not changed, and may be another time */
 	bool interrupted, finished; /* by a signal; all has been tried */
+	int failed;                 /* the exit status of a change that failed in the midst of it */
 };
 
 /* The first walk: fills in the set, the counts and the load. An exit status; words are said. */

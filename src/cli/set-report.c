@@ -385,6 +385,26 @@ static char *put_count(char *at, const char *text, size_t n, const char *word, b
 	return put_text(put_char(at, ' '), word);
 }
 
+static size_t not_reached(const struct set_job *job)
+{
+	return job->interrupted || job->failed ? job->set.n - job->told : 0;
+}
+
+/* A change that has not come to its end: how to go on. */
+static void print_ways(const struct set_job *job)
+{
+	if (not_reached(job) == 0)
+		return;
+	if (job->journal_id > 0 && job->counts[CHANGE_DONE] > 0)
+		say_error("%s: %s: the same command again goes on, 'tcpkeep set --undo %llu' goes "
+			  "back",
+			  job->who, job->interrupted ? "ended by a signal" : "not all was reached",
+			  (unsigned long long)job->journal_id);
+	else
+		say_error("%s: %s: the same command again goes on", job->who,
+			  job->interrupted ? "ended by a signal" : "not all was reached");
+}
+
 void set_report_counts(const struct set_job *job, char text[SET_COUNTS_MAX])
 {
 	const size_t *counts = job->counts;
@@ -398,8 +418,7 @@ void set_report_counts(const struct set_job *job, char text[SET_COUNTS_MAX])
 	at = put_count(at, text, counts[CHANGE_VANISHED], "vanished", false);
 	at = put_count(at, text, counts[CHANGE_REFUSED], "refused", false);
 	at = put_count(at, text, counts[CHANGE_DENIED], "denied", false);
-	at = put_count(at, text, job->interrupted ? job->set.n - job->told : 0, "not reached",
-		       false);
+	at = put_count(at, text, not_reached(job), "not reached", false);
 	if (job->journal_id > 0 && counts[CHANGE_DONE] > 0) {
 		at = put_text(at, " (tcpkeep set --undo ");
 		at = put_char(put_uint(at, job->journal_id), ')');
@@ -437,7 +456,7 @@ void set_report_json(const struct set_job *job, struct json *json)
 	json_uint(json, "matched", job->matched);
 	for (size_t i = 0; i < SET_RESULTS; i++)
 		json_uint(json, change_result_name((enum change_result)i), job->counts[i]);
-	json_uint(json, "not_reached", job->interrupted ? job->set.n - job->told : 0);
+	json_uint(json, "not_reached", not_reached(job));
 	json_uint(json, "from_sysctl", job->lost);
 	if (job->journal_id > 0 && job->counts[CHANGE_DONE] > 0)
 		json_uint(json, "undo", job->journal_id);
@@ -456,6 +475,7 @@ void set_report_summary(struct set_job *job)
 
 	rows_close(job->rows);
 	job->rows = NULL;
+	print_ways(job);
 	if (!json) {
 		set_report_counts(job, text);
 		puts(text);

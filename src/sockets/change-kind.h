@@ -117,14 +117,14 @@ static inline __attribute__((__always_inline__)) int change_kills(const struct c
 								  const struct change_values *after,
 								  __u32 written, __u32 mode)
 {
-	__u32 elapsed_ms;
+	__u64 elapsed_ms; /* a silence of 49 days is the longest there is, and then some */
 
 	if (now->waits != CHANGE_WAIT_KEEPALIVE)
 		return written & CHANGE_USER_TIMEOUT && after->user_timeout_ms > 0 &&
-		       now->stalled_ms + now->due_ms >= after->user_timeout_ms;
+		       (__u64)now->stalled_ms + now->due_ms >= after->user_timeout_ms;
 	if (!after->on || now->probes_out == 0 || !(written & ~(__u32)CHANGE_INTVL))
 		return 0;
-	elapsed_ms = now->silence_ms + change_fires_in_ms(now, after, written, mode);
+	elapsed_ms = (__u64)now->silence_ms + change_fires_in_ms(now, after, written, mode);
 	if (elapsed_ms < (__u32)after->time_s * 1000)
 		return 0;
 	if (after->user_timeout_ms > 0)

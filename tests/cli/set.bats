@@ -513,9 +513,29 @@ among_few() {
 	wait $changer || status=$?
 	grep -E '^[0-9]+ changed, 0 held already, [0-9]+ not reached \(tcpkeep set --undo 1\)$' "$BATS_TEST_TMPDIR/out"
 	[ "$status" -eq 3 ]
+	grep -qxF "tcpkeep: set: ended by a signal: the same command again goes on, 'tcpkeep set --undo 1' goes back" \
+		"$BATS_TEST_TMPDIR/out"
 	set_ --undo
 	[ "$status" -eq 0 ]
 	[[ $output != "0 changed"* ]]
+	[ "$(inside "$TCPKEEP" list peer=:5435 keepalive=on --json | wc -l)" -eq 0 ]
+}
+
+@test "a change that fails in the midst of it tells how far it came, and is undone" {
+	command -v strace >/dev/null || skip "needs strace"
+	export ASAN_OPTIONS=detect_leaks=0
+	hold 6
+	inside strace -o "$BATS_TEST_TMPDIR/trace" -e trace=read "$TCPKEEP" set peer=:5435 time=60 --rate 50
+	set_ --undo
+	# A socket for each of the last reads; the last but one says that there are no more.
+	number=$(($(grep -c '^read(' "$BATS_TEST_TMPDIR/trace") - 3))
+	run --separate-stderr inside strace -o /dev/null -e trace=read -e inject=read:error=EIO:when=$number \
+		"$TCPKEEP" set peer=:5435 time=60 --rate 50
+	[ "$status" -eq 3 ]
+	[[ $stderr == *"walk over the sockets: Input/output error"*"'tcpkeep set --undo 2' goes back"* ]]
+	[[ ${lines[-1]} =~ ^[1-5]\ changed,\ 0\ held\ already,\ [1-5]\ not\ reached\ \(tcpkeep\ set\ --undo\ 2\)$ ]]
+	set_ --undo
+	[ "$status" -eq 0 ]
 	[ "$(inside "$TCPKEEP" list peer=:5435 keepalive=on --json | wc -l)" -eq 0 ]
 }
 

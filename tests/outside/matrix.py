@@ -78,6 +78,14 @@ def refusal(found, key):
     return said.strip() if (said or "").startswith("tcpkeep: run: ") and not looks_of(found, key) else None
 
 
+def whole_refusal(found):
+    """The same when it was said to every client: of a server's connection elsewhere nothing is to be seen then."""
+    programs = found["programs"].values()
+    if not programs or any(program["status"] != methods.LACKING for program in programs):
+        return None
+    return next(iter(programs))["err"].strip()
+
+
 def cell(found, key, bare):
     """(a word for what the sockets of a program got in a pass, whether ss agrees)"""
     before = looks_of(bare, key)
@@ -85,7 +93,7 @@ def cell(found, key, bare):
         return "-", True
     seen = looks_of(found, key)
     if not seen:
-        return ("refused" if refusal(found, key) else "not seen"), True
+        return ("refused" if refusal(found, key) or whole_refusal(found) else "not seen"), True
     words = {judge(look["options"], before[0]["options"] or SYSTEM) for look in seen}
     return " and ".join(sorted(words)), all(look["ss_agrees"] for look in seen)
 
@@ -103,7 +111,7 @@ def reason(passes, key, cells):
     for mode in passes:
         if cells[mode] not in ("refused", "missed"):
             continue
-        said = refusal(passes[mode], key) or warning(passes[mode], key)
+        said = refusal(passes[mode], key) or whole_refusal(passes[mode]) or warning(passes[mode], key)
         if not said:
             return "not said"
         said = re.sub(r"^tcpkeep: (warning: )?run: (method \w+: )?(/\S+ )?", "", said.splitlines()[0]).split(";")[0]
