@@ -27,6 +27,9 @@
 #define SUFFIX    ".set"
 #define NAME_MAX_ 32
 
+/* What no count of ours reaches is no entry's name: after the highest number none would come. */
+#define ID_MAX 1000000000000000
+
 /* What a killed process left behind goes after so long. */
 #define STALE_S 3600
 
@@ -128,7 +131,7 @@ static uint64_t id_of(const char *name)
 	int64_t id;
 
 	if (len <= strlen(SUFFIX) || strcmp(name + len - strlen(SUFFIX), SUFFIX) != 0 ||
-	    number_parse(name, len - strlen(SUFFIX), 1, INT64_MAX, &id) < 0)
+	    number_parse(name, len - strlen(SUFFIX), 1, ID_MAX, &id) < 0)
 		return 0;
 	return (uint64_t)id;
 }
@@ -226,6 +229,8 @@ static int name_new(int dir, const char *from, uint64_t *ret_id)
 		r = journal_list(dir, &ids, &n);
 		if (r < 0)
 			return r;
+		if (last_id(ids, n) == ID_MAX)
+			return -EOVERFLOW;
 		name_of(last_id(ids, n) + 1, name);
 		if (linkat(dir, from, dir, name, 0) == 0) {
 			*ret_id = last_id(ids, n) + 1;

@@ -244,6 +244,29 @@ static void what_others_may_write_is_not_read(void **state)
 	change_set_clear(&set);
 }
 
+static void a_name_beyond_all_counting_is_no_entry(void **state)
+{
+	_cleanup_close_ int dir = open_at("beyond");
+	_cleanup_close_ int stray = openat(dir, "9223372036854775807.set",
+					   O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	_cleanup_free_ uint64_t *ids = NULL;
+	struct journal_head head = head_of("words"), read;
+	struct change_set set = {0};
+	uint64_t id;
+	size_t n;
+
+	(void)state;
+	assert_true(stray >= 0);
+	add(&set, 5, 60, 1);
+	assert_int_equal(journal_add(dir, &head, &set, &id, NULL), 0);
+	assert_int_equal(id, 1);
+	assert_int_equal(journal_list(dir, &ids, &n), 0);
+	assert_int_equal(n, 1);
+	assert_int_equal(journal_read(dir, ids[0], &read, NULL, NULL), 0);
+	assert_int_equal(unlinkat(dir, "9223372036854775807.set", 0), 0);
+	change_set_clear(&set);
+}
+
 static void this_boot_is_known(void **state)
 {
 	uint8_t a[JOURNAL_BOOT_MAX], b[JOURNAL_BOOT_MAX];
@@ -265,6 +288,7 @@ int main(void)
 		cmocka_unit_test(every_bit_counts),
 		cmocka_unit_test(entries_are_kept_and_the_oldest_go),
 		cmocka_unit_test(what_others_may_write_is_not_read),
+		cmocka_unit_test(a_name_beyond_all_counting_is_no_entry),
 		cmocka_unit_test(this_boot_is_known),
 	};
 
