@@ -28,8 +28,8 @@ own_cgroup() {
 	[ -n "${ROOM_USERS-}" ] || skip "not in a room: bpffs would be the machine's"
 	mount=$(awk '$(NF - 2) == "cgroup2" { print $5; exit }' /proc/self/mountinfo)
 	[ -n "$mount" ] || skip "no cgroup2"
-	GROUP=$mount/tcpkeep-bats-$BASHPID-$BATS_TEST_NUMBER
-	mkdir "$GROUP" || skip "cgroup2 is not writable"
+	# Not by the number of the process: a room counts its own.
+	GROUP=$(mktemp -d "$mount/tcpkeep-bats-XXXXXXXX") || skip "cgroup2 is not writable"
 	printf 'rule "probe" { on }\n' >probe.conf
 	run "$TCPKEEP" policy apply probe.conf --cgroup "$GROUP"
 	[ "$status" -ne 4 ] || skip "${lines[0]}"

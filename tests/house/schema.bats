@@ -164,7 +164,7 @@ needs_root() {
 	cd "$BATS_TEST_TMPDIR"
 	[ "$(id -u)" = 0 ] || skip "not root"
 	mount=$(awk '$(NF - 2) == "cgroup2" { print $5; exit }' /proc/self/mountinfo)
-	group=$mount/tcpkeep-schema-$BASHPID
+	group=$mount/tcpkeep-schema-$$-$RANDOM$RANDOM
 	{ [ -n "$mount" ] && mkdir "$group"; } || skip "no cgroup2"
 	printf 'rule "a" { peer = ":1" time = 60 mode = enforce }\nrule "b" { mode = leave }\n' >file
 	lacking=0

@@ -18,8 +18,7 @@ setup_file() {
 	local mount
 	[ "$ROOM_USERS" = 1 ] || skip "not root"
 	mount=$(awk '$(NF - 2) == "cgroup2" { print $5; exit }' /proc/self/mountinfo)
-	GROUP=$mount/tcpkeep-servers-$BASHPID
-	{ [ -n "$mount" ] && mkdir "$GROUP"; } || skip "no cgroup2 that is writable"
+	{ [ -n "$mount" ] && GROUP=$(mktemp -d "$mount/tcpkeep-servers-XXXXXXXX"); } || skip "no cgroup2 that is writable"
 	export GROUP STAGE=$BATS_FILE_TMPDIR STARTED=$EPOCHSECONDS HOME=$BATS_FILE_TMPDIR
 	PATH=$PATH:/usr/sbin:/sbin:$(postgres_path)
 	PYTHON3=$(python3 -c 'import sys; print(sys.executable)' || echo python3)
