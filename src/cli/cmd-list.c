@@ -388,18 +388,6 @@ static void say_missing(const struct snapshot_report *report)
 	say_starved(report);
 }
 
-static int exit_status(int r)
-{
-	switch (r) {
-	case -EPERM:
-	case -EACCES:
-	case -EOPNOTSUPP:
-	case -ENOSYS:
-		return EXIT_LACKING;
-	}
-	return EXIT_FAILED;
-}
-
 static int walk(struct list *list, enum snapshot_source source, int netns)
 {
 	unsigned needs =
@@ -429,7 +417,7 @@ static int walk(struct list *list, enum snapshot_source source, int netns)
 	}
 	if (r < 0) {
 		say_error("list: %s%s", *error.message ? error.message : strerror(-r), remedy(r));
-		return exit_status(r);
+		return exit_status_of(r);
 	}
 	fflush(stdout);
 	say_missing(&report);
@@ -449,7 +437,7 @@ static int open_netns(const char *name, int *ret)
 	fd = tcpkeep_netns_open(name, &error);
 	if (fd < 0) {
 		say_error("list: %s", error.message);
-		return fd == -ENOENT ? EXIT_FAILED : exit_status(fd);
+		return fd == -ENOENT ? EXIT_FAILED : exit_status_of(fd);
 	}
 	*ret = fd;
 	return EXIT_DONE;

@@ -203,7 +203,7 @@ static int search_netns(struct search *search, int netns)
 		r = snapshot_run(&options, take, search, &report, &error);
 	if (r < 0) {
 		say_error("explain: %s", *error.message ? error.message : strerror(-r));
-		return r == -EPERM || r == -EACCES || r == -EOPNOTSUPP ? EXIT_LACKING : EXIT_FAILED;
+		return exit_status_of(r);
 	}
 	if (search->found->subflows == 0)
 		return fail_not_found(search->pid, search->fd, &report);

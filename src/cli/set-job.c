@@ -10,22 +10,10 @@
 #include "base/cleanup.h"
 #include "base/macro.h"
 
-int set_exit_status(int r)
-{
-	switch (r) {
-	case -EPERM:
-	case -EACCES:
-	case -EOPNOTSUPP:
-	case -ENOSYS:
-		return EXIT_LACKING;
-	}
-	return EXIT_FAILED;
-}
-
 int set_job_fail(const struct set_job *job, const struct tcpkeep_error *error, int r)
 {
 	say_error("%s: %s", job->who, *error->message ? error->message : strerror(-r));
-	return set_exit_status(r);
+	return exit_status_of(r);
 }
 
 /* ----------------------------------------------------------------------------------- collecting */

@@ -126,9 +126,6 @@ int set_job_run(struct set_job *job);
 /* The exit status of what has been counted. */
 int set_job_status(const struct set_job *job);
 
-/* -EPERM and the like are EXIT_LACKING. */
-int set_exit_status(int r);
-
 /* ---------------------------------------------------------------------------------- set-storm.c */
 
 /* Counts a socket that stays as it is and probes beside the others. */
