@@ -7,13 +7,13 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/macro.h"
 #include "base/number.h"
 #include "base/pidfd.h"
+#include "keepalive/visit.h"
 
 #ifndef PIDFD_THREAD
 #define PIDFD_THREAD O_EXCL /* include/uapi/linux/pidfd.h, 6.9 */
@@ -128,15 +128,6 @@ int target_probe(void)
 	return got < 0 ? got : 0;
 }
 
-static bool may_ptrace_all(void)
-{
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
-
-	return syscall(SYS_capget, &header, data) == 0 &&
-	       data[CAP_TO_INDEX(CAP_SYS_PTRACE)].effective & CAP_TO_MASK(CAP_SYS_PTRACE);
-}
-
 enum target_reach target_reach(void)
 {
 	_cleanup_close_ int fd = open("/proc/sys/kernel/yama/ptrace_scope", O_RDONLY | O_CLOEXEC);
@@ -147,7 +138,7 @@ enum target_reach target_reach(void)
 		scope = '0';
 	if (scope == '0')
 		return TARGET_ALL;
-	if (scope != '3' && may_ptrace_all())
+	if (scope != '3' && visit_has_capability(CAP_SYS_PTRACE))
 		return TARGET_ALL;
 	return scope == '1' ? TARGET_DECLARED : TARGET_NONE;
 }
