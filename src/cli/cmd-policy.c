@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* tcpkeep policy: rules that the kernel applies to new connections. */
-#include <errno.h>
 #include <string.h>
 
 #include "base/escape.h"
