@@ -92,27 +92,6 @@ int policy_tidy(const struct policy_pins *pins, struct cgroups *cgroups,
 	return cleared;
 }
 
-int policy_in_force_open(const char *cgroup, struct policy_target *target, struct policy_pins *pins,
-			 struct policy_place **ret_places, size_t *ret_n,
-			 struct tcpkeep_error *ret_error)
-{
-	int r;
-
-	*ret_n = 0;
-	r = policy_target_open(cgroup, target, ret_error);
-	if (r < 0)
-		return r;
-	r = policy_pins_open(false, pins, ret_error);
-	if (r == -ENOENT)
-		return 0;
-	if (r < 0)
-		return r;
-	r = policy_pins_list(pins, ret_places, ret_n);
-	if (r >= 0)
-		r = policy_tidy(pins, target->cgroups, *ret_places, ret_n);
-	return r < 0 ? policy_words(r, ret_error) : 0;
-}
-
 /* The place of this cgroup that is in force, if it is one that this build can go on with. */
 static int choose_place(struct apply *apply)
 {
@@ -342,6 +321,27 @@ int policy_kernel_apply(const struct policy *policy, const struct policy_apply_o
 	if (ret_report)
 		*ret_report = apply.report;
 	return 0;
+}
+
+int policy_in_force_open(const char *cgroup, struct policy_target *target, struct policy_pins *pins,
+			 struct policy_place **ret_places, size_t *ret_n,
+			 struct tcpkeep_error *ret_error)
+{
+	int r;
+
+	*ret_n = 0;
+	r = policy_target_open(cgroup, target, ret_error);
+	if (r < 0)
+		return r;
+	r = policy_pins_open(false, pins, ret_error);
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return r;
+	r = policy_pins_list(pins, ret_places, ret_n);
+	if (r >= 0)
+		r = policy_tidy(pins, target->cgroups, *ret_places, ret_n);
+	return r < 0 ? policy_words(r, ret_error) : 0;
 }
 
 int policy_kernel_remove(const char *cgroup, bool all, struct tcpkeep_error *ret_error)
