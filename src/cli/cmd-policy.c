@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* tcpkeep policy: rules that the kernel applies to new connections. */
-#include <errno.h>
 #include <string.h>
 
 #include "base/escape.h"
@@ -35,7 +34,7 @@ static const struct verb {
 int policy_fail_kernel(const struct policy_call *call, int r, const struct tcpkeep_error *error)
 {
 	say_error("policy %s: %s", call->verb, error->message);
-	return r == -EPERM || r == -EACCES || r == -EOPNOTSUPP ? EXIT_LACKING : EXIT_FAILED;
+	return exit_status_of(r);
 }
 
 int policy_verb_remove(const struct policy_call *call)

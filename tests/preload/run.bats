@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # tcpkeep run as it is typed. What the sockets get is tested by preload-test, the terminal by terminal-test.
 
-load ../cli/common
+load ../helpers/netns
 
 # The program's socket as another tool sees it: ss shows the keepalive timer. Arguments: what tcpkeep run gets.
 timer_of_client() {
