@@ -35,6 +35,7 @@ struct scratch {
 	__u64 hash;               /* of the path down to here */
 	__u64 unit;               /* the innermost unit so far; 0: none */
 	__u32 depth, padding;
+	struct policy_bits found;
 	struct policy_text text;
 };
 
@@ -259,8 +260,8 @@ static __always_inline void ask_cgroup(const struct policy_set *set, struct cgro
 				       struct policy_bits *bits)
 {
 	struct policy_cgroup_key key = {.generation = set->generation};
-	struct policy_bits *known, found = set->present;
 	struct kernfs_node *node = cgroup ? cgroup->kn : NULL;
+	struct policy_bits *known, *found;
 	struct scratch *scratch;
 
 	key.id = node ? node->id : 0;
@@ -270,23 +271,24 @@ static __always_inline void ask_cgroup(const struct policy_set *set, struct cgro
 		return;
 	}
 	scratch = node ? take_scratch() : NULL;
-	if (scratch) {
-		scratch->node[0] = (__u64)node;
-		tcpkeep_climb(set, scratch);
+	if (!scratch) {
+		policy_bits_and(bits, &set->cgroup_unknown);
+		return;
 	}
-	if (scratch && scratch->depth) {
+	found = &scratch->found;
+	*found = set->present;
+	scratch->node[0] = (__u64)node;
+	tcpkeep_climb(set, scratch);
+	if (scratch->depth) {
 		tcpkeep_ask_names(set, scratch);
-		policy_slots_and(&found, &scratch->holds[POLICY_UNIT], &set->empty[POLICY_UNIT]);
-		policy_slots_and(&found, &scratch->holds[POLICY_CGROUP],
-				 &set->empty[POLICY_CGROUP]);
+		policy_slots_and(found, &scratch->holds[POLICY_UNIT], &set->empty[POLICY_UNIT]);
+		policy_slots_and(found, &scratch->holds[POLICY_CGROUP], &set->empty[POLICY_CGROUP]);
 	} else {
-		policy_bits_and(&found, &set->cgroup_unknown);
+		policy_bits_and(found, &set->cgroup_unknown);
 	}
-	if (scratch) {
-		give_back(scratch);
-		bpf_map_update_elem(&tcpkeep_cgroups, &key, &found, BPF_ANY);
-	}
-	policy_bits_and(bits, &found);
+	bpf_map_update_elem(&tcpkeep_cgroups, &key, found, BPF_ANY);
+	policy_bits_and(bits, found);
+	give_back(scratch);
 }
 
 /* The same for a program's name; an empty one is unknown. */
@@ -294,7 +296,7 @@ static __always_inline void ask_program(const struct policy_set *set, const char
 					struct policy_bits *bits)
 {
 	struct policy_program_key key = {.generation = set->generation};
-	struct policy_bits *known, found = set->present;
+	struct policy_bits *known, *found;
 	struct scratch *scratch;
 
 	if (!comm[0]) {
@@ -312,11 +314,13 @@ static __always_inline void ask_program(const struct policy_set *set, const char
 		policy_bits_and(bits, &set->program_unknown);
 		return;
 	}
+	found = &scratch->found;
+	*found = set->present;
 	__builtin_memcpy(scratch->text.byte, key.comm, sizeof(key.comm));
 	scratch->text.byte[POLICY_COMM - 1] = 0;
 	tcpkeep_program_globs(set, &scratch->holds[POLICY_PROGRAM], &scratch->text);
-	policy_slots_and(&found, &scratch->holds[POLICY_PROGRAM], &set->empty[POLICY_PROGRAM]);
+	policy_slots_and(found, &scratch->holds[POLICY_PROGRAM], &set->empty[POLICY_PROGRAM]);
+	bpf_map_update_elem(&tcpkeep_programs, &key, found, BPF_ANY);
+	policy_bits_and(bits, found);
 	give_back(scratch);
-	bpf_map_update_elem(&tcpkeep_programs, &key, &found, BPF_ANY);
-	policy_bits_and(bits, &found);
 }

@@ -11,11 +11,15 @@
 /* The cgroup that the walk over open listeners keeps to. */
 const volatile __u64 tcpkeep_cgroup = 0;
 
+/*
+ * Sizes and no types: a map of maps takes in only what is like this one, and Linux 6.1 holds a map
+ * that came with types for another than one without, as the policies are made.
+ */
 struct policy_inner {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct policy_set);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct policy_set));
 };
 
 /* The one pointer: what it points to is a whole policy. Empty: none is in force. */
