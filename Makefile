@@ -16,8 +16,11 @@ ARGS   ?= prove
 KERNEL ?= 6.1
 STRICT ?= 0
 
+# Where Debian's linker and pkg-config look. meson would need dpkg-dev to know, and without it takes lib64.
+libdir = $$(m=$$(cc -print-multiarch 2>/dev/null); [ -z "$$m" ] || [ ! -d /usr/lib/$$m ] || echo --libdir=lib/$$m)
+
 # Reconfigured when the prefix changes; the build type is meson.build's.
-configure = test -f $(BUILD)/build.ninja || meson setup $(BUILD) --prefix=$(PREFIX) >$(BUILD).log 2>&1 \
+configure = test -f $(BUILD)/build.ninja || meson setup $(BUILD) --prefix=$(PREFIX) $(libdir) >$(BUILD).log 2>&1 \
 	|| { cat $(BUILD).log; exit 1; }; rm -f $(BUILD).log
 compile = ninja -C $(BUILD) --quiet
 
@@ -53,7 +56,8 @@ bench: all
 
 install: all
 	@meson configure $(BUILD) --prefix=$(PREFIX)
-	@meson install -C $(BUILD) --quiet
+	@$(compile) >$(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }; rm -f $(BUILD).log
+	@meson install -C $(BUILD) --quiet --no-rebuild
 	@# Programs find the library by the linker's cache; a staged installation has none.
 	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ]; then ldconfig 2>/dev/null || true; fi
 

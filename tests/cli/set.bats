@@ -537,7 +537,9 @@ as_nobody() {
 	mkdir -m 700 "$BATS_TEST_TMPDIR/home"
 	chown 65534 "$BATS_TEST_TMPDIR/home"
 	[ -x /usr/bin/python3 ] || skip "needs a python3 that anybody may run"
-	run --separate-stderr as_nobody "$TCPKEEP" set all time=60
+	# Where everybody reaches it, which below /root nobody does.
+	install -m 755 "$TCPKEEP" "$BATS_TEST_TMPDIR/tcpkeep"
+	run --separate-stderr as_nobody "$BATS_TEST_TMPDIR/tcpkeep" set all time=60
 	[ "$status" -eq 4 ]
 	[[ $output == "0 changed, 0 held already, "*" denied" ]]
 	[ "$(grep -c 'root reaches them' <<<"$stderr")" -eq 1 ]
@@ -554,7 +556,7 @@ print(s.getsockopt(1, 9), s.getsockopt(6, 4), flush=True)
 	own=$!
 	exec 6<>"$BATS_TEST_TMPDIR/go" 7<>"$BATS_TEST_TMPDIR/ready"
 	read -t 20 -r answer <&7
-	run --separate-stderr as_nobody "$TCPKEEP" set peer=:5432 time=60
+	run --separate-stderr as_nobody "$BATS_TEST_TMPDIR/tcpkeep" set peer=:5432 time=60
 	[ "$status" -eq 3 ]
 	[ "$output" = "1 changed, 0 held already, 1 denied (tcpkeep set --undo 1)" ]
 	[ "$(stat -c '%a %u' "$BATS_TEST_TMPDIR/home/.local/state/tcpkeep/undo")" = "700 65534" ]

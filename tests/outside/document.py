@@ -17,7 +17,7 @@ TITLES = {
     ("server", "go-server"): "Go net/http server, static",
     ("client", "java"): "java HttpClient",
     ("server", "java-server"): "java ServerSocket",
-    ("client", "node"): "node fetch()",
+    ("client", "node"): "node http client, keepAlive",
     ("server", "node-server"): "node http server",
     ("client", "python3"): "python3 urllib",
     ("server", "files"): "python3 http.server",

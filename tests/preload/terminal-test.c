@@ -131,6 +131,9 @@ static pid_t start_job(const struct mode *mode, const char *const *argv, bool fo
 		if (foreground)
 			tcsetpgrp(STDIN_FILENO, getpid());
 		sigaction(SIGTTOU, &by_default, NULL);
+		/* Who started the tests in the background of a script has both ignored. */
+		sigaction(SIGINT, &by_default, NULL);
+		sigaction(SIGQUIT, &by_default, NULL);
 		dup2(STDOUT_FILENO, STDERR_FILENO);
 		execute(mode, argv);
 	}
