@@ -71,7 +71,10 @@ static void allow_endpoint(struct policy_compiler *compiler, size_t rule,
 			   const struct match_clause *clause, unsigned base)
 {
 	const union match_value *values = &compiler->set->rule[rule].values[clause->first];
+	int only[MATCH_VALUES_MAX];
 
+	for (unsigned i = 0; i < clause->n; i++)
+		only[i] = clause->negate ? only_byte(&values[i].endpoint) : -1;
 	for (unsigned at = 0; at < ENDPOINT_BYTES; at++) {
 		bool may[256];
 
@@ -82,7 +85,7 @@ static void allow_endpoint(struct policy_compiler *compiler, size_t rule,
 
 				if (!clause->negate)
 					may[byte] |= endpoint_may(value, at, byte);
-				else if (only_byte(value) == (int)at)
+				else if (only[i] == (int)at)
 					may[byte] &= !endpoint_may(value, at, byte);
 			}
 		}
