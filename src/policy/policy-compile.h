@@ -51,7 +51,7 @@ int policy_compile_tables(struct policy_compiler *compiler);  /* addresses, port
 int policy_compile_classes(struct policy_compiler *compiler); /* users, namespaces */
 int policy_compile_names(struct policy_compiler *compiler);   /* program, unit, cgroup */
 
-/* How the name of a program begins, as far as one clause of a rule tells: for the tables. */
+/* The bytes of a program's name, up to the first star, as one clause of a rule has them. */
 int policy_allow_program(struct policy_compiler *compiler, size_t rule,
 			 const struct match_clause *clause);
 

@@ -90,11 +90,17 @@ static bool glob_may(const struct policy_glob *glob, unsigned at, unsigned byte)
 	return glob->takes[byte] & sign;
 }
 
+/* Do its bytes decide a pattern? A star is decided where nothing follows it. */
+static bool glob_is_exact(const struct policy_glob *glob)
+{
+	return (glob->stars & ~(glob->end >> 1)) == 0;
+}
+
 int policy_allow_program(struct policy_compiler *compiler, size_t rule,
 			 const struct match_clause *clause)
 {
 	const struct selector *selector = &compiler->policy->rules[rule].selector;
-	bool may[POLICY_START_BYTES][256];
+	bool may[POLICY_COMM][256], exact = !clause->negate && clause->n == 1;
 
 	memset(may, clause->negate, sizeof(may));
 	for (unsigned v = 0; v < clause->n && !clause->negate; v++) {
@@ -104,14 +110,17 @@ int policy_allow_program(struct policy_compiler *compiler, size_t rule,
 
 		if (r < 0)
 			return r;
-		for (unsigned at = 0; at < POLICY_START_BYTES; at++)
+		exact = exact && glob_is_exact(&glob);
+		for (unsigned at = 0; at < POLICY_COMM; at++)
 			for (unsigned byte = 0; byte < 256; byte++)
 				may[at][byte] |= glob_may(&glob, at, byte);
 	}
+	if (!exact)
+		policy_bit_clear(&compiler->set->program_exact, rule);
 	/* A program that is not known is neither this one nor another. */
 	may[0][0] = false;
-	for (unsigned at = 0; at < POLICY_START_BYTES; at++)
-		policy_allow(compiler, POLICY_PROGRAM_START + at, rule, may[at]);
+	for (unsigned at = 0; at < POLICY_COMM; at++)
+		policy_allow(compiler, POLICY_PROGRAM_NAME + at, rule, may[at]);
 	return 0;
 }
 

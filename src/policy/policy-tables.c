@@ -192,7 +192,7 @@ static enum stage stage_of(unsigned position)
 	if (position < POLICY_PEER_ADDRESS + PREFIX_BYTES ||
 	    (position >= POLICY_LOCAL_ADDRESS && position < POLICY_LOCAL_ADDRESS + PREFIX_BYTES))
 		return STAGE_PREFIX;
-	if (position >= POLICY_PROGRAM_START)
+	if (position >= POLICY_PROGRAM_NAME)
 		return STAGE_PROGRAM;
 	if ((position >= POLICY_PEER_PORT && position < POLICY_LOCAL_ADDRESS) ||
 	    (position >= POLICY_LOCAL_PORT && position <= POLICY_DIRECTION))
@@ -244,9 +244,9 @@ static size_t offset_of(unsigned position)
 		       ((position - POLICY_LOCAL_PORT) ^ little);
 	if (position == POLICY_DIRECTION)
 		return offsetof(struct socket_row, direction);
-	if (position < POLICY_PROGRAM_START)
+	if (position < POLICY_PROGRAM_NAME)
 		return offsetof(struct socket_row, padding) + position - POLICY_USER;
-	return offsetof(struct policy_key, program) + position - POLICY_PROGRAM_START;
+	return offsetof(struct policy_key, program) + position - POLICY_PROGRAM_NAME;
 }
 
 /* What the bytes of the prefix come to when they are those of IPv4. */
@@ -298,6 +298,7 @@ int policy_compile_tables(struct policy_compiler *compiler)
 	for (unsigned position = 0; position < POLICY_POSITIONS; position++)
 		for (unsigned byte = 0; byte < 256; byte++)
 			set->table[position][byte] = set->present;
+	set->program_exact = set->present;
 	for (size_t rule = 0; rule < set->n_rules; rule++) {
 		r = allow_clauses(compiler, rule);
 		if (r < 0)

@@ -109,7 +109,8 @@ static void ask_cgroup(const struct policy_set *set, const char *path, struct po
 	policy_slots_and(bits, &paths, &set->empty[POLICY_CGROUP]);
 }
 
-static size_t exact; /* answers without match_row() */
+static size_t exact;          /* answers without match_row() */
+static size_t programs_exact; /* without a look at the patterns */
 
 static int look_up(const struct policy_set *set, const struct subject *subject)
 {
@@ -123,7 +124,9 @@ static int look_up(const struct policy_set *set, const struct subject *subject)
 	if (!policy_narrow(set, &key, 0, set->n_program, &bits) ||
 	    !policy_narrow_rest(set, &key, &bits))
 		return -1;
-	ask_program(set, subject->program, &bits);
+	programs_exact += policy_bits_within(&bits, &set->program_exact);
+	if (!policy_bits_within(&bits, &set->program_exact))
+		ask_program(set, subject->program, &bits);
 	ask_cgroup(set, subject->cgroup, &bits);
 	rule = policy_first_exact(set, &bits);
 	exact += rule >= 0;
@@ -311,6 +314,7 @@ static void looks_up_what_the_selectors_say(void **state)
 	assert_true(compiled > 20);
 	assert_true(matched > 1000);
 	assert_true(exact > 500 && exact < matched);
+	assert_true(programs_exact > 500 && programs_exact < matched);
 }
 
 /* A '[' that no ']' follows which could be its own. */
@@ -421,8 +425,8 @@ static void asks_little(void **state)
 	free(set);
 }
 
-/* Nor is a name worked out that begins like none of those in the rules; a pattern may be any. */
-static void asks_how_the_program_begins(void **state)
+/* Nor is a pattern run over a name that begins like none of those in the rules. */
+static void asks_for_the_bytes_of_a_name(void **state)
 {
 	struct policy_set *set = compile_256("program=worker", "", false);
 	struct policy_key key = {.program = "nginx"};
@@ -433,6 +437,7 @@ static void asks_how_the_program_begins(void **state)
 	assert_false(policy_narrow(set, &key, 0, 1, &bits));
 	strcpy(key.program, "worker255");
 	assert_true(policy_narrow(set, &key, 0, set->n_program, &bits));
+	assert_true(policy_bits_within(&bits, &set->program_exact));
 	key.program[0] = '\0';
 	bits = set->present;
 	assert_false(policy_narrow(set, &key, 0, set->n_program, &bits));
@@ -441,6 +446,7 @@ static void asks_how_the_program_begins(void **state)
 	strcpy(key.program, "nginx");
 	bits = set->present;
 	assert_true(policy_narrow(set, &key, 0, set->n_program, &bits));
+	assert_false(policy_bits_within(&bits, &set->program_exact));
 	free(set);
 }
 
@@ -479,7 +485,7 @@ int main(void)
 		cmocka_unit_test(globs_know_classes),
 		cmocka_unit_test(refuses_what_no_connection_has),
 		cmocka_unit_test(asks_little),
-		cmocka_unit_test(asks_how_the_program_begins),
+		cmocka_unit_test(asks_for_the_bytes_of_a_name),
 		cmocka_unit_test(asks_ipv4_for_its_own_bytes_alone),
 	};
 

@@ -150,7 +150,7 @@ static __always_inline int decide(const struct policy_set *set, struct tcp_sock 
 	struct sock *sk = (struct sock *)tp;
 	int rule;
 
-	if (set->needs & POLICY_NEEDS_PROGRAM) {
+	if (set->needs & POLICY_NEEDS_PROGRAM && !policy_bits_within(bits, &set->program_exact)) {
 		ask_program(set, key->program, bits);
 		if (policy_bits_empty(bits))
 			return -1;

@@ -33,9 +33,8 @@ struct policy_bits {
 #define POLICY_DIRECTION     36 /* enum row_direction */
 #define POLICY_USER          37 /* policy_class() of the uid: padding[0] */
 #define POLICY_NETNS         38 /* policy_class() of the inode: padding[1] */
-#define POLICY_PROGRAM_START 39 /* 8: how the program's name begins; the first 0: unknown */
-#define POLICY_START_BYTES   8
-#define POLICY_POSITIONS     47
+#define POLICY_PROGRAM_NAME  39 /* 16: the first 0: unknown */
+#define POLICY_POSITIONS     55
 
 #define POLICY_COMM 16
 
@@ -158,6 +157,7 @@ struct policy_set {
 	struct policy_bits present; /* rules that can match at all */
 	struct policy_bits exact;   /* those that the tables decide, nothing to hold against */
 	struct policy_bits ipv4;    /* those that ::ffff may match */
+	struct policy_bits program_exact;   /* as exact, for the program alone */
 	struct policy_bits program_unknown; /* those that do not ask for the program */
 	struct policy_bits cgroup_unknown;  /* those that ask neither for unit nor cgroup */
 	struct policy_slots
@@ -296,6 +296,16 @@ MATCH_INLINE int policy_narrow_rest(const struct policy_set *set, const struct p
 MATCH_INLINE int policy_bits_empty(const struct policy_bits *bits)
 {
 	return !(bits->word[0] | bits->word[1] | bits->word[2] | bits->word[3]);
+}
+
+/* Is each of these among those? */
+MATCH_INLINE int policy_bits_within(const struct policy_bits *bits, const struct policy_bits *of)
+{
+	__u64 beyond = 0;
+
+	for (int w = 0; w < POLICY_WORDS; w++)
+		beyond |= bits->word[w] & ~of->word[w];
+	return !beyond;
 }
 
 MATCH_INLINE int policy_bits_equal(const struct policy_bits *a, const struct policy_bits *b)
