@@ -309,6 +309,7 @@ int policy_compile_tables(struct policy_compiler *compiler)
 	if (r < 0)
 		return r;
 	note_ipv4(set);
+	set->accepting = set->table[POLICY_DIRECTION][ROW_DIRECTION_IN];
 	table = malloc(sizeof(set->table));
 	if (!table)
 		return -ENOMEM;

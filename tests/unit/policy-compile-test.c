@@ -398,14 +398,15 @@ static struct policy_set *compile_256(const char *before, const char *after, boo
 	struct policy_set *set = calloc(1, sizeof(*set));
 
 	for (unsigned i = 0; i < 256; i++) {
-		char word[32], number[8] = "";
+		char text[64], number[8] = "", *rest = text;
 
 		if (port)
 			snprintf(number, sizeof(number), "%u", 1000 + i);
-		snprintf(word, sizeof(word), "%s%u%s%s", before, i, after, number);
-		assert_int_equal(
-			selector_parse_word(&policy.rules[i].selector, word, strlen(word), NULL),
-			0);
+		snprintf(text, sizeof(text), "%s%u%s%s", before, i, after, number);
+		for (const char *word; (word = strsep(&rest, " "));)
+			assert_int_equal(selector_parse_word(&policy.rules[i].selector, word,
+							     strlen(word), NULL),
+					 0);
 	}
 	assert_int_equal(policy_compile(&policy, NULL, set, NULL), 0);
 	free(policy.rules);
@@ -450,6 +451,20 @@ static void asks_for_the_bytes_of_a_name(void **state)
 	free(set);
 }
 
+/* For connections that a program makes its listeners need not keep its name. */
+static void knows_who_may_accept(void **state)
+{
+	struct policy_set *set = compile_256("direction=out program=worker", "", false);
+
+	(void)state;
+	assert_true(policy_bits_empty(&set->accepting));
+	assert_false(policy_bits_empty(&set->present));
+	free(set);
+	set = compile_256("direction=in program=worker", "", false);
+	assert_true(policy_bits_equal(&set->accepting, &set->present));
+	free(set);
+}
+
 /* A rule for IPv4 fixes twelve bytes that are the same for all of it. */
 static void asks_ipv4_for_its_own_bytes_alone(void **state)
 {
@@ -486,6 +501,7 @@ int main(void)
 		cmocka_unit_test(refuses_what_no_connection_has),
 		cmocka_unit_test(asks_little),
 		cmocka_unit_test(asks_for_the_bytes_of_a_name),
+		cmocka_unit_test(knows_who_may_accept),
 		cmocka_unit_test(asks_ipv4_for_its_own_bytes_alone),
 	};
 

@@ -222,17 +222,22 @@ static __always_inline void on_connection(struct bpf_sock_ops *ctx, struct bpf_s
 	      give(ctx, sk, tp, &set->action[rule], connecting, false));
 }
 
-/* Does any rule in force care for this program? Without one, it may as well be unknown. */
+/*
+ * Does any rule in force care for this program where it accepts? Without one, it may as well be
+ * unknown: what a listener keeps is made anew for each connection, and costs more than the rest.
+ */
 static __always_inline bool is_asked_for(const char *comm)
 {
 	const struct policy_set *set = current_set();
-	struct policy_bits bits;
+	struct policy_bits bits, unknown;
 
 	if (!set)
 		return false;
-	bits = set->present;
+	bits = set->accepting;
 	ask_program(set, comm, &bits);
-	return !policy_bits_equal(&bits, &set->program_unknown);
+	unknown = set->program_unknown;
+	policy_bits_and(&unknown, &set->accepting);
+	return !policy_bits_equal(&bits, &unknown);
 }
 
 static __always_inline __u32 tagging(void)

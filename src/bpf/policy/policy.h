@@ -154,9 +154,10 @@ struct policy_set {
 	__u32 padding;
 	char version[POLICY_VERSION_TEXT];
 
-	struct policy_bits present; /* rules that can match at all */
-	struct policy_bits exact;   /* those that the tables decide, nothing to hold against */
-	struct policy_bits ipv4;    /* those that ::ffff may match */
+	struct policy_bits present;   /* rules that can match at all */
+	struct policy_bits exact;     /* those that the tables decide, nothing to hold against */
+	struct policy_bits ipv4;      /* those that ::ffff may match */
+	struct policy_bits accepting; /* those that an accepted connection may match */
 	struct policy_bits program_exact;   /* as exact, for the program alone */
 	struct policy_bits program_unknown; /* those that do not ask for the program */
 	struct policy_bits cgroup_unknown;  /* those that ask neither for unit nor cgroup */
