@@ -398,7 +398,7 @@ int main(int argc, char **argv)
 	int rounds;
 	struct stat st;
 
-	if (argc == 4 && strcmp(argv[1], "worker") == 0)
+	if (argc == 4 && strcmp(argv[1], "worker") == 0 && prctl(PR_SET_NAME, "policy-worker") == 0)
 		return work(number(argv[2]), strcmp(argv[3], "own") == 0);
 	if (argc < 5)
 		return 2;
