@@ -52,7 +52,7 @@ check: all
 
 bench: all
 	@build-aux/setup bench
-	@status=0; for bench in run methods list set-storm; do bench/$$bench $(BUILD) || status=1; done; exit $$status
+	@status=0; for bench in run methods policy list set-storm; do bench/$$bench $(BUILD) || status=1; done; exit $$status
 
 install: all
 	@meson configure $(BUILD) --prefix=$(PREFIX)

@@ -51,7 +51,12 @@ int policy_compile_tables(struct policy_compiler *compiler);  /* addresses, port
 int policy_compile_classes(struct policy_compiler *compiler); /* users, namespaces */
 int policy_compile_names(struct policy_compiler *compiler);   /* program, unit, cgroup */
 
-/* Those two write into the tables: the bytes that a rule allows at one position of the key. */
+/* The bytes of a program's name, up to the first star, as one clause of a rule has them. */
+int policy_allow_program(struct policy_compiler *compiler, size_t rule,
+			 const struct match_clause *clause);
+
+/* Those that write into the tables use this: the bytes that a rule allows at one position of the
+ * key. */
 void policy_allow(struct policy_compiler *compiler, unsigned position, size_t rule,
 		  const bool may[256]);
 

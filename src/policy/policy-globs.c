@@ -78,6 +78,52 @@ int policy_glob_compile(const char *pattern, struct policy_glob *ret)
 	return 0;
 }
 
+/* May a text that the pattern takes have this byte there? After a star any. */
+static bool glob_may(const struct policy_glob *glob, unsigned at, unsigned byte)
+{
+	__u64 sign = 1ULL << at, upto = sign | (sign - 1);
+
+	if (glob->stars & upto)
+		return true;
+	if (glob->end & upto)
+		return glob->end != sign || byte == 0;
+	return glob->takes[byte] & sign;
+}
+
+/* Do its bytes decide a pattern? A star is decided where nothing follows it. */
+static bool glob_is_exact(const struct policy_glob *glob)
+{
+	return (glob->stars & ~(glob->end >> 1)) == 0;
+}
+
+int policy_allow_program(struct policy_compiler *compiler, size_t rule,
+			 const struct match_clause *clause)
+{
+	const struct selector *selector = &compiler->policy->rules[rule].selector;
+	bool may[POLICY_COMM][256], exact = !clause->negate && clause->n == 1;
+
+	memset(may, clause->negate, sizeof(may));
+	for (unsigned v = 0; v < clause->n && !clause->negate; v++) {
+		__u64 text = selector->program.values[clause->first + v].number;
+		struct policy_glob glob;
+		int r = policy_glob_compile(selector->text + text, &glob);
+
+		if (r < 0)
+			return r;
+		exact = exact && glob_is_exact(&glob);
+		for (unsigned at = 0; at < POLICY_COMM; at++)
+			for (unsigned byte = 0; byte < 256; byte++)
+				may[at][byte] |= glob_may(&glob, at, byte);
+	}
+	if (!exact)
+		policy_bit_clear(&compiler->set->program_exact, rule);
+	/* A program that is not known is neither this one nor another. */
+	may[0][0] = false;
+	for (unsigned at = 0; at < POLICY_COMM; at++)
+		policy_allow(compiler, POLICY_PROGRAM_NAME + at, rule, may[at]);
+	return 0;
+}
+
 uint64_t policy_path_hash(const char *path)
 {
 	uint64_t hash = POLICY_PATH_START;

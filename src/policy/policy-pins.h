@@ -16,7 +16,7 @@
 #include "bpf/policy/policy.h"
 #include "policy-load.h"
 
-#define POLICY_LAYOUT 1
+#define POLICY_LAYOUT 2
 #define POLICY_MAGIC  0x7065656b70637430ULL /* "0tcpkeep" */
 
 struct policy_meta {

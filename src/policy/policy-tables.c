@@ -71,7 +71,10 @@ static void allow_endpoint(struct policy_compiler *compiler, size_t rule,
 			   const struct match_clause *clause, unsigned base)
 {
 	const union match_value *values = &compiler->set->rule[rule].values[clause->first];
+	int only[MATCH_VALUES_MAX];
 
+	for (unsigned i = 0; i < clause->n; i++)
+		only[i] = clause->negate ? only_byte(&values[i].endpoint) : -1;
 	for (unsigned at = 0; at < ENDPOINT_BYTES; at++) {
 		bool may[256];
 
@@ -82,7 +85,7 @@ static void allow_endpoint(struct policy_compiler *compiler, size_t rule,
 
 				if (!clause->negate)
 					may[byte] |= endpoint_may(value, at, byte);
-				else if (only_byte(value) == (int)at)
+				else if (only[i] == (int)at)
 					may[byte] &= !endpoint_may(value, at, byte);
 			}
 		}
@@ -130,12 +133,13 @@ static void note_exact(struct policy_set *set, size_t rule)
 	policy_bit_set(&set->exact, rule);
 }
 
-static void allow_clauses(struct policy_compiler *compiler, size_t rule)
+static int allow_clauses(struct policy_compiler *compiler, size_t rule)
 {
 	const struct match_program *program = &compiler->set->rule[rule];
 
 	for (__u32 i = 0; i < program->n_clauses; i++) {
 		const struct match_clause *clause = &program->clauses[i];
+		int r;
 
 		switch (clause->kind) {
 		case MATCH_PEER:
@@ -147,8 +151,14 @@ static void allow_clauses(struct policy_compiler *compiler, size_t rule)
 		case MATCH_DIRECTION:
 			allow_direction(compiler, rule, clause);
 			break;
+		case MATCH_PROGRAM:
+			r = policy_allow_program(compiler, rule, clause);
+			if (r < 0)
+				return r;
+			break;
 		}
 	}
+	return 0;
 }
 
 /* A byte and what it tells: how many rules stay, over all its values. */
@@ -166,19 +176,36 @@ static unsigned long count_bits(const struct policy_bits *bits)
 	return n;
 }
 
-/* What the kernel side has at hand before it looks at the socket. */
-static bool is_cheap(unsigned position)
+/* In which order the kernel side comes to know the bytes. */
+enum stage {
+	STAGE_CHEAP = 0, /* at hand before it looks at the socket */
+	STAGE_PROGRAM,
+	STAGE_REST,
+	STAGE_PREFIX, /* the same for each connection of IPv4 */
+};
+
+/* ::ffff:0.0.0.0/96 */
+#define PREFIX_BYTES 12
+
+static enum stage stage_of(unsigned position)
 {
-	return (position >= POLICY_PEER_PORT && position < POLICY_LOCAL_ADDRESS) ||
-	       (position >= POLICY_LOCAL_PORT && position <= POLICY_DIRECTION);
+	if (position < POLICY_PEER_ADDRESS + PREFIX_BYTES ||
+	    (position >= POLICY_LOCAL_ADDRESS && position < POLICY_LOCAL_ADDRESS + PREFIX_BYTES))
+		return STAGE_PREFIX;
+	if (position >= POLICY_PROGRAM_NAME)
+		return STAGE_PROGRAM;
+	if ((position >= POLICY_PEER_PORT && position < POLICY_LOCAL_ADDRESS) ||
+	    (position >= POLICY_LOCAL_PORT && position <= POLICY_DIRECTION))
+		return STAGE_CHEAP;
+	return STAGE_REST;
 }
 
 static int more_telling(const void *a, const void *b)
 {
 	const struct telling *x = a, *y = b;
 
-	if (is_cheap(x->position) != is_cheap(y->position))
-		return is_cheap(x->position) ? -1 : 1;
+	if (stage_of(x->position) != stage_of(y->position))
+		return stage_of(x->position) < stage_of(y->position) ? -1 : 1;
 	if (x->stay != y->stay)
 		return x->stay < y->stay ? -1 : 1;
 	return x->position < y->position ? -1 : 1;
@@ -200,7 +227,7 @@ static struct telling weigh(const struct policy_set *set, unsigned position)
 	return telling;
 }
 
-/* Where a row has the byte. */
+/* Where a key has the byte. */
 static size_t offset_of(unsigned position)
 {
 	const bool little = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
@@ -217,7 +244,21 @@ static size_t offset_of(unsigned position)
 		       ((position - POLICY_LOCAL_PORT) ^ little);
 	if (position == POLICY_DIRECTION)
 		return offsetof(struct socket_row, direction);
-	return offsetof(struct socket_row, padding) + position - POLICY_USER;
+	if (position < POLICY_PROGRAM_NAME)
+		return offsetof(struct socket_row, padding) + position - POLICY_USER;
+	return offsetof(struct policy_key, program) + position - POLICY_PROGRAM_NAME;
+}
+
+/* What the bytes of the prefix come to when they are those of IPv4. */
+static void note_ipv4(struct policy_set *set)
+{
+	set->ipv4 = set->present;
+	for (unsigned at = 0; at < PREFIX_BYTES; at++) {
+		unsigned byte = at < PREFIX_BYTES - 2 ? 0 : 0xff;
+
+		policy_bits_and(&set->ipv4, &set->table[POLICY_PEER_ADDRESS + at][byte]);
+		policy_bits_and(&set->ipv4, &set->table[POLICY_LOCAL_ADDRESS + at][byte]);
+	}
 }
 
 /* Leaves out the bytes that no rule cares for, and brings the others into order. */
@@ -239,8 +280,13 @@ static void order(struct policy_set *set, const struct policy_bits (*table)[256]
 		memcpy(set->table[i], table[telling[i].position], sizeof(set->table[i]));
 	}
 	set->n_positions = n;
-	for (set->n_cheap = 0; set->n_cheap < n && is_cheap(telling[set->n_cheap].position);)
-		set->n_cheap++;
+	for (unsigned i = 0; i < n; i++) {
+		enum stage stage = stage_of(telling[i].position);
+
+		set->n_cheap += stage <= STAGE_CHEAP;
+		set->n_program += stage <= STAGE_PROGRAM;
+		set->n_ipv4 += stage <= STAGE_REST;
+	}
 }
 
 int policy_compile_tables(struct policy_compiler *compiler)
@@ -252,13 +298,18 @@ int policy_compile_tables(struct policy_compiler *compiler)
 	for (unsigned position = 0; position < POLICY_POSITIONS; position++)
 		for (unsigned byte = 0; byte < 256; byte++)
 			set->table[position][byte] = set->present;
+	set->program_exact = set->present;
 	for (size_t rule = 0; rule < set->n_rules; rule++) {
-		allow_clauses(compiler, rule);
+		r = allow_clauses(compiler, rule);
+		if (r < 0)
+			return r;
 		note_exact(set, rule);
 	}
 	r = policy_compile_classes(compiler);
 	if (r < 0)
 		return r;
+	note_ipv4(set);
+	set->accepting = set->table[POLICY_DIRECTION][ROW_DIRECTION_IN];
 	table = malloc(sizeof(set->table));
 	if (!table)
 		return -ENOMEM;

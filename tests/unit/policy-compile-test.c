@@ -21,8 +21,9 @@ struct subject {
 	uint32_t netns;
 };
 
-static const char *const programs[] = {"",     "psql",   "postgres", "nginx", "ngin",
-				       "java", "node-1", "node-2",   "a[b",   "x"};
+static const char *const programs[] = {
+	"",    "psql", "postgres",      "nginx",           "ngin",    "java", "node-1", "node-2",
+	"a[b", "x",    "node-exporter", "node-exporter-2", "node-exp"};
 static const char *const cgroups[] = {
 	"/",
 	"/system.slice/nginx.service",
@@ -108,20 +109,24 @@ static void ask_cgroup(const struct policy_set *set, const char *path, struct po
 	policy_slots_and(bits, &paths, &set->empty[POLICY_CGROUP]);
 }
 
-static size_t exact; /* answers without match_row() */
+static size_t exact;          /* answers without match_row() */
+static size_t programs_exact; /* without a look at the patterns */
 
 static int look_up(const struct policy_set *set, const struct subject *subject)
 {
 	struct policy_bits bits = set->present;
-	struct socket_row row = subject->row;
+	struct policy_key key = {.row = subject->row};
 	int rule;
 
-	row.padding[0] = policy_class(set->users, row.uid);
-	row.padding[1] = policy_class(set->netns, subject->netns);
-	if (!policy_narrow(set, &row, 0, set->n_cheap, &bits) ||
-	    !policy_narrow(set, &row, set->n_cheap, set->n_positions, &bits))
+	strncpy(key.program, subject->program, sizeof(key.program) - 1);
+	key.row.padding[0] = policy_class(set->users, key.row.uid);
+	key.row.padding[1] = policy_class(set->netns, subject->netns);
+	if (!policy_narrow(set, &key, 0, set->n_program, &bits) ||
+	    !policy_narrow_rest(set, &key, &bits))
 		return -1;
-	ask_program(set, subject->program, &bits);
+	programs_exact += policy_bits_within(&bits, &set->program_exact);
+	if (!policy_bits_within(&bits, &set->program_exact))
+		ask_program(set, subject->program, &bits);
 	ask_cgroup(set, subject->cgroup, &bits);
 	rule = policy_first_exact(set, &bits);
 	exact += rule >= 0;
@@ -130,7 +135,7 @@ static int look_up(const struct policy_set *set, const struct subject *subject)
 	for (unsigned w = 0; w < POLICY_WORDS; w++)
 		for (__u64 left = bits.word[w]; left; left &= left - 1) {
 			rule = (int)(w * 64 + policy_lowest(left));
-			if (match_row(&set->rule[rule], &row))
+			if (match_row(&set->rule[rule], &key.row))
 				return rule;
 		}
 	return -1;
@@ -235,6 +240,9 @@ static const char *const words[] = {
 	"program=a[b",
 	"program=*",
 	"program=nginx,psql",
+	"program=node-exporter",
+	"program=node-expor*-[!1]",
+	"program=*-2",
 	"unit=nginx",
 	"unit=pg@*",
 	"unit=system.slice",
@@ -306,6 +314,7 @@ static void looks_up_what_the_selectors_say(void **state)
 	assert_true(compiled > 20);
 	assert_true(matched > 1000);
 	assert_true(exact > 500 && exact < matched);
+	assert_true(programs_exact > 500 && programs_exact < matched);
 }
 
 /* A '[' that no ']' follows which could be its own. */
@@ -382,28 +391,104 @@ static void refuses_what_no_connection_has(void **state)
 	free(set);
 }
 
-/* The first test of each table ends most connections: 256 rules must not mean 256 questions. */
-static void asks_little(void **state)
+/* 256 rules, each with its number between these, and perhaps with a port. */
+static struct policy_set *compile_256(const char *before, const char *after, bool port)
 {
 	struct policy policy = {.rules = calloc(256, sizeof(*policy.rules)), .n_rules = 256};
 	struct policy_set *set = calloc(1, sizeof(*set));
-	struct policy_bits bits;
-	struct socket_row row = {.peer_port = 9, .direction = ROW_DIRECTION_OUT};
 
-	(void)state;
 	for (unsigned i = 0; i < 256; i++) {
-		char word[32];
+		char text[64], number[8] = "", *rest = text;
 
-		snprintf(word, sizeof(word), "peer=10.0.%u.0/24:%u", i, 1000 + i);
-		assert_int_equal(
-			selector_parse_word(&policy.rules[i].selector, word, strlen(word), NULL),
-			0);
+		if (port)
+			snprintf(number, sizeof(number), "%u", 1000 + i);
+		snprintf(text, sizeof(text), "%s%u%s%s", before, i, after, number);
+		for (const char *word; (word = strsep(&rest, " "));)
+			assert_int_equal(selector_parse_word(&policy.rules[i].selector, word,
+							     strlen(word), NULL),
+					 0);
 	}
 	assert_int_equal(policy_compile(&policy, NULL, set, NULL), 0);
-	assert_int_equal(set->n_cheap, 2);
-	bits = set->present;
-	assert_false(policy_narrow(set, &row, 0, 2, &bits));
 	free(policy.rules);
+	return set;
+}
+
+/* The first test of each table ends most connections: 256 rules must not mean 256 questions. */
+static void asks_little(void **state)
+{
+	struct policy_key key = {.row = {.peer_port = 9, .direction = ROW_DIRECTION_OUT}};
+	struct policy_set *set = compile_256("peer=10.0.", ".0/24:", true);
+	struct policy_bits bits = set->present;
+
+	(void)state;
+	assert_int_equal(set->n_cheap, 2);
+	assert_false(policy_narrow(set, &key, 0, 2, &bits));
+	free(set);
+}
+
+/* Nor is a pattern run over a name that begins like none of those in the rules. */
+static void asks_for_the_bytes_of_a_name(void **state)
+{
+	struct policy_set *set = compile_256("program=worker", "", false);
+	struct policy_key key = {.program = "nginx"};
+	struct policy_bits bits = set->present;
+
+	(void)state;
+	assert_int_equal(set->n_cheap, 0);
+	assert_false(policy_narrow(set, &key, 0, 1, &bits));
+	strcpy(key.program, "worker255");
+	assert_true(policy_narrow(set, &key, 0, set->n_program, &bits));
+	assert_true(policy_bits_within(&bits, &set->program_exact));
+	key.program[0] = '\0';
+	bits = set->present;
+	assert_false(policy_narrow(set, &key, 0, set->n_program, &bits));
+	free(set);
+	set = compile_256("program=*", "", false);
+	strcpy(key.program, "nginx");
+	bits = set->present;
+	assert_true(policy_narrow(set, &key, 0, set->n_program, &bits));
+	assert_false(policy_bits_within(&bits, &set->program_exact));
+	free(set);
+}
+
+/* For connections that a program makes its listeners need not keep its name. */
+static void knows_who_may_accept(void **state)
+{
+	struct policy_set *set = compile_256("direction=out program=worker", "", false);
+
+	(void)state;
+	assert_true(policy_bits_empty(&set->accepting));
+	assert_false(policy_bits_empty(&set->present));
+	free(set);
+	set = compile_256("direction=in program=worker", "", false);
+	assert_true(policy_bits_equal(&set->accepting, &set->present));
+	free(set);
+}
+
+/* A rule for IPv4 fixes twelve bytes that are the same for all of it. */
+static void asks_ipv4_for_its_own_bytes_alone(void **state)
+{
+	struct policy_key key = {.row.peer = {0, 0, MATCH_BE32(0xffffU), MATCH_BE32(0x0a000001U)}};
+	struct policy_set *set = compile_256("peer=10.0.", ".0/24", false);
+	struct policy_bits bits = set->present;
+
+	(void)state;
+	assert_int_equal(set->n_ipv4, 3);
+	assert_int_equal(set->n_positions, 15);
+	assert_true(policy_narrow_rest(set, &key, &bits));
+	key.row.peer[0] = 1;
+	bits = set->present;
+	assert_false(policy_narrow_rest(set, &key, &bits));
+	free(set);
+	/* One for IPv6 ends there. */
+	set = compile_256("peer=2001:db8:", "::/48", false);
+	key.row.peer[0] = 0;
+	bits = set->present;
+	assert_false(policy_narrow_rest(set, &key, &bits));
+	key.row.peer[0] = MATCH_BE32(0x20010db8U);
+	key.row.peer[1] = MATCH_BE32(0x02550000U);
+	bits = set->present;
+	assert_true(policy_narrow_rest(set, &key, &bits));
 	free(set);
 }
 
@@ -415,6 +500,9 @@ int main(void)
 		cmocka_unit_test(globs_know_classes),
 		cmocka_unit_test(refuses_what_no_connection_has),
 		cmocka_unit_test(asks_little),
+		cmocka_unit_test(asks_for_the_bytes_of_a_name),
+		cmocka_unit_test(knows_who_may_accept),
+		cmocka_unit_test(asks_ipv4_for_its_own_bytes_alone),
 	};
 
 	return run_unit_tests("policy-compile", tests);

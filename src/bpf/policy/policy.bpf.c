@@ -85,14 +85,22 @@ __noinline int tcpkeep_first(const struct policy_set *set, const struct policy_b
 	return -1;
 }
 
-/* Who calls, by the name of the process; a thread of the kernel's is nobody. */
+/*
+ * Who calls, by the name of the process; a thread of the kernel's is nobody. Read as numbers: a
+ * helper that copies takes longer than all the rest of a look-up.
+ */
 static __always_inline void read_caller(char comm[POLICY_COMM])
 {
 	struct task_struct *task = bpf_get_current_task_btf();
+	__u64 words[POLICY_COMM / sizeof(__u64)];
+	struct task_struct *leader;
 
 	if (task->flags & PF_KTHREAD)
 		return;
-	bpf_probe_read_kernel(comm, POLICY_COMM, task->group_leader->comm);
+	leader = task->group_leader;
+	words[0] = *(__u64 *)&leader->comm[0];
+	words[1] = *(__u64 *)&leader->comm[8];
+	__builtin_memcpy(comm, words, sizeof(words));
 }
 
 /* A connection of IPv4 in an IPv6 socket: the mapped local address comes later than connect(). */
@@ -112,43 +120,63 @@ static __always_inline void fill_row(struct socket_row *row, struct sock_common 
 
 /* Ports and direction, which most connections end with: they are at hand. */
 static __always_inline bool may_match(const struct policy_set *set, struct bpf_sock_ops *ctx,
-				      struct socket_row *row, struct policy_bits *bits)
+				      struct policy_key *key, struct policy_bits *bits)
 {
-	row->local_port = (__u16)ctx->local_port;
-	row->peer_port = (__u16)bpf_ntohl(ctx->remote_port);
-	return policy_narrow(set, row, 0, set->n_cheap, bits);
+	key->row.local_port = (__u16)ctx->local_port;
+	key->row.peer_port = (__u16)bpf_ntohl(ctx->remote_port);
+	return policy_narrow(set, key, 0, set->n_cheap, bits);
 }
 
-/* Of the rules in bits the one that holds; -1: none. comm: empty when it is not known. */
+static __always_inline void read_tag(struct bpf_sock *sk, char comm[POLICY_COMM])
+{
+	struct policy_tag *tag = bpf_sk_storage_get(&tcpkeep_tags, sk, NULL, 0);
+
+	if (tag)
+		__builtin_memcpy(comm, tag->comm, POLICY_COMM);
+}
+
+/* Whose connection it is: most programs are none of those that the rules name. */
+static __always_inline bool program_may_match(const struct policy_set *set, struct bpf_sock *sk,
+					      bool connecting, struct policy_key *key,
+					      struct policy_bits *bits)
+{
+	if (connecting)
+		read_caller(key->program);
+	else
+		read_tag(sk, key->program);
+	return policy_narrow(set, key, set->n_cheap, set->n_program, bits);
+}
+
+/* Of the rules in bits the one that holds; -1: none. */
 static __always_inline int decide(const struct policy_set *set, struct tcp_sock *tp,
-				  struct socket_row *row, struct policy_bits *bits,
-				  const char *comm)
+				  struct policy_key *key, struct policy_bits *bits)
 {
 	struct sock *sk = (struct sock *)tp;
 	int rule;
 
-	if (set->needs & POLICY_NEEDS_PROGRAM) {
-		ask_program(set, comm, bits);
+	if (set->needs & POLICY_NEEDS_PROGRAM && !policy_bits_within(bits, &set->program_exact)) {
+		ask_program(set, key->program, bits);
 		if (policy_bits_empty(bits))
 			return -1;
 	}
-	if (set->n_positions == set->n_cheap && !(set->needs & POLICY_NEEDS_CGROUP)) {
+	if (set->n_positions == set->n_program && !(set->needs & POLICY_NEEDS_CGROUP)) {
 		rule = policy_first_exact(set, bits);
 		if (rule >= 0)
 			return rule;
 	}
-	fill_row(row, &sk->__sk_common);
-	row->uid = sk->sk_uid.val;
+	fill_row(&key->row, &sk->__sk_common);
+	key->row.uid = sk->sk_uid.val;
 	if (set->needs & POLICY_NEEDS_USER)
-		row->padding[0] = policy_class(set->users, row->uid);
+		key->row.padding[0] = policy_class(set->users, key->row.uid);
 	if (set->needs & POLICY_NEEDS_NETNS)
-		row->padding[1] = policy_class(set->netns, sk->__sk_common.skc_net.net->ns.inum);
-	if (!policy_narrow(set, row, set->n_cheap, set->n_positions, bits))
+		key->row.padding[1] =
+			policy_class(set->netns, sk->__sk_common.skc_net.net->ns.inum);
+	if (!policy_narrow_rest(set, key, bits))
 		return -1;
 	if (set->needs & POLICY_NEEDS_CGROUP)
 		ask_cgroup(set, sk->sk_cgrp_data.cgroup, bits);
 	rule = policy_first_exact(set, bits);
-	return rule >= 0 ? rule : tcpkeep_first(set, bits, row);
+	return rule >= 0 ? rule : tcpkeep_first(set, bits, &key->row);
 }
 
 static __always_inline void count(__u32 at, __u32 what)
@@ -168,20 +196,13 @@ static __always_inline void count(__u32 at, __u32 what)
 		__sync_fetch_and_add(&counts->left, 1);
 }
 
-static __always_inline void read_tag(struct bpf_sock *sk, char comm[POLICY_COMM])
-{
-	struct policy_tag *tag = bpf_sk_storage_get(&tcpkeep_tags, sk, NULL, 0);
-
-	if (tag)
-		__builtin_memcpy(comm, tag->comm, POLICY_COMM);
-}
-
 static __always_inline void on_connection(struct bpf_sock_ops *ctx, struct bpf_sock *sk,
 					  bool connecting)
 {
-	struct socket_row row = {.direction = connecting ? ROW_DIRECTION_OUT : ROW_DIRECTION_IN};
+	struct policy_key key = {
+		.row.direction = connecting ? ROW_DIRECTION_OUT : ROW_DIRECTION_IN,
+	};
 	struct policy_set *set = current_set();
-	char comm[POLICY_COMM] = {};
 	struct policy_bits bits;
 	struct tcp_sock *tp;
 	int rule;
@@ -189,16 +210,15 @@ static __always_inline void on_connection(struct bpf_sock_ops *ctx, struct bpf_s
 	if (!set)
 		return;
 	bits = set->present;
-	if (!may_match(set, ctx, &row, &bits))
+	if (!may_match(set, ctx, &key, &bits))
+		return;
+	if (set->needs & POLICY_NEEDS_PROGRAM &&
+	    !program_may_match(set, sk, connecting, &key, &bits))
 		return;
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp || is_ours_twice(tp, connecting))
 		return;
-	if (set->needs & POLICY_NEEDS_PROGRAM && connecting)
-		read_caller(comm);
-	else if (set->needs & POLICY_NEEDS_PROGRAM)
-		read_tag(sk, comm);
-	rule = decide(set, tp, &row, &bits, comm);
+	rule = decide(set, tp, &key, &bits);
 	if (rule < 0)
 		return;
 	rule &= POLICY_SET_RULES - 1;
@@ -206,17 +226,22 @@ static __always_inline void on_connection(struct bpf_sock_ops *ctx, struct bpf_s
 	      give(ctx, sk, tp, &set->action[rule], connecting, false));
 }
 
-/* Does any rule in force care for this program? Without one, it may as well be unknown. */
+/*
+ * Does any rule in force care for this program where it accepts? Without one, it may as well be
+ * unknown: what a listener keeps is made anew for each connection, and costs more than the rest.
+ */
 static __always_inline bool is_asked_for(const char *comm)
 {
 	const struct policy_set *set = current_set();
-	struct policy_bits bits;
+	struct policy_bits bits, unknown;
 
 	if (!set)
 		return false;
-	bits = set->present;
+	bits = set->accepting;
 	ask_program(set, comm, &bits);
-	return !policy_bits_equal(&bits, &set->program_unknown);
+	unknown = set->program_unknown;
+	policy_bits_and(&unknown, &set->accepting);
+	return !policy_bits_equal(&bits, &unknown);
 }
 
 static __always_inline __u32 tagging(void)

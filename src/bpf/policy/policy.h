@@ -24,7 +24,7 @@ struct policy_bits {
 
 /*
  * The bytes of a key, by their number in the tables; in the set they are offsets in struct
- * socket_row, whose padding has room for the last two of them.
+ * policy_key.
  */
 #define POLICY_PEER_ADDRESS  0  /* 16: network order, IPv4 mapped */
 #define POLICY_PEER_PORT     16 /* 2: the high one first */
@@ -33,7 +33,16 @@ struct policy_bits {
 #define POLICY_DIRECTION     36 /* enum row_direction */
 #define POLICY_USER          37 /* policy_class() of the uid: padding[0] */
 #define POLICY_NETNS         38 /* policy_class() of the inode: padding[1] */
-#define POLICY_POSITIONS     39
+#define POLICY_PROGRAM_NAME  39 /* 16: the first 0: unknown */
+#define POLICY_POSITIONS     55
+
+#define POLICY_COMM 16
+
+/* The row's padding has room for two classes. */
+struct policy_key {
+	struct socket_row row;
+	char program[POLICY_COMM]; /* empty: not known */
+};
 
 /* A number that rules name, and the small number of it; class 0: the slot is empty. */
 struct policy_class {
@@ -82,7 +91,6 @@ enum policy_name {
 #define POLICY_DEPTH 32
 /* NAME_MAX with the NUL. */
 #define POLICY_NAME_SIZE 256
-#define POLICY_COMM      16
 
 struct policy_text {
 	__u8 byte[POLICY_NAME_SIZE]; /* NUL-terminated */
@@ -135,21 +143,29 @@ struct policy_set {
 	__u32 needs;       /* enum policy_need */
 	__u32 n_rules;
 	__u32 n_positions;
-	__u32 n_cheap;             /* of these, at the front: ports and direction */
+	/* Of these, at the front: */
+	__u32 n_cheap;             /* ports and direction */
+	__u32 n_program;           /* and the program's name */
+	__u32 n_ipv4;              /* and all that IPv4 need be asked: not ::ffff */
 	__u32 n_programs, n_globs; /* globs[0, n_programs), globs[n_programs, n_globs) are units */
 	__u32 n_paths;
 	__u32 half; /* of the counters, of the blobs: 0 or 1 */
 	__u32 blob_len;
+	__u32 padding;
 	char version[POLICY_VERSION_TEXT];
 
-	struct policy_bits present; /* rules that can match at all */
-	struct policy_bits exact;   /* those that the tables decide, nothing to hold against */
+	struct policy_bits present;   /* rules that can match at all */
+	struct policy_bits exact;     /* those that the tables decide, nothing to hold against */
+	struct policy_bits ipv4;      /* those that ::ffff may match */
+	struct policy_bits accepting; /* those that an accepted connection may match */
+	struct policy_bits program_exact;   /* as exact, for the program alone */
 	struct policy_bits program_unknown; /* those that do not ask for the program */
 	struct policy_bits cgroup_unknown;  /* those that ask neither for unit nor cgroup */
 	struct policy_slots
 		empty[POLICY_NAMES]; /* bits that are set where a slot holds for no value */
 
-	__u8 position[40]; /* the bytes to ask, the most telling first: offsets in a row */
+	/* The bytes to ask, the most telling first: offsets in a key. */
+	__u8 position[POLICY_POSITIONS + 1];
 	struct policy_bits table[POLICY_POSITIONS][256]; /* of position[i] */
 	struct policy_class users[POLICY_CLASS_SLOTS];
 	struct policy_class netns[POLICY_CLASS_SLOTS];
@@ -242,7 +258,7 @@ MATCH_INLINE void policy_bits_and(struct policy_bits *bits, const struct policy_
 }
 
 /* Asks the bytes [first, end). 1: some rule may hold; *bits is then what is left of it. */
-MATCH_INLINE int policy_narrow(const struct policy_set *set, const struct socket_row *row,
+MATCH_INLINE int policy_narrow(const struct policy_set *set, const struct policy_key *key,
 			       __u32 first, __u32 end, struct policy_bits *bits)
 {
 	__u64 a = bits->word[0], b = bits->word[1], c = bits->word[2], d = bits->word[3];
@@ -251,9 +267,9 @@ MATCH_INLINE int policy_narrow(const struct policy_set *set, const struct socket
 		__u32 at = set->position[i];
 		const struct policy_bits *may;
 
-		if (at >= sizeof(*row)) /* for the verifier */
+		if (at >= sizeof(*key)) /* for the verifier */
 			break;
-		may = &set->table[i][((const __u8 *)row)[at]];
+		may = &set->table[i][((const __u8 *)key)[at]];
 		a &= may->word[0];
 		b &= may->word[1];
 		c &= may->word[2];
@@ -265,9 +281,32 @@ MATCH_INLINE int policy_narrow(const struct policy_set *set, const struct socket
 	return (a | b | c | d) != 0;
 }
 
+/* The rest, once ports, direction and program are asked and the whole key is known. */
+MATCH_INLINE int policy_narrow_rest(const struct policy_set *set, const struct policy_key *key,
+				    struct policy_bits *bits)
+{
+	__u32 end = set->n_positions;
+
+	if (match_is_ipv4(key->row.peer)) {
+		policy_bits_and(bits, &set->ipv4);
+		end = set->n_ipv4;
+	}
+	return policy_narrow(set, key, set->n_program, end, bits);
+}
+
 MATCH_INLINE int policy_bits_empty(const struct policy_bits *bits)
 {
 	return !(bits->word[0] | bits->word[1] | bits->word[2] | bits->word[3]);
+}
+
+/* Is each of these among those? */
+MATCH_INLINE int policy_bits_within(const struct policy_bits *bits, const struct policy_bits *of)
+{
+	__u64 beyond = 0;
+
+	for (int w = 0; w < POLICY_WORDS; w++)
+		beyond |= bits->word[w] & ~of->word[w];
+	return !beyond;
 }
 
 MATCH_INLINE int policy_bits_equal(const struct policy_bits *a, const struct policy_bits *b)
