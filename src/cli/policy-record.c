@@ -33,7 +33,7 @@ void policy_record_digest(const char *text, char ret[24])
 
 int policy_record_make(const struct policy *policy, const char *path, char *blob, size_t *ret_len)
 {
-	_cleanup_free_ char *text = NULL, *absolute = realpath(path, NULL);
+	_cleanup_free_ char *text = NULL, *absolute = NULL;
 	size_t text_len;
 	char digest[24];
 	int n, r;
@@ -42,6 +42,8 @@ int policy_record_make(const struct policy *policy, const char *path, char *blob
 	if (r < 0)
 		return r;
 	policy_record_digest(text, digest);
+	if (strcmp(path, POLICY_STDIN) != 0)
+		absolute = realpath(path, NULL);
 	/* A name with a newline in it would be read as another line. */
 	if (absolute && strchr(absolute, '\n'))
 		absolute[0] = '\0';

@@ -32,6 +32,7 @@ struct policy_profile {
 	struct tcpkeep_settings settings;
 	const char *path;
 	unsigned line;
+	bool used; /* a rule names it */
 };
 
 struct policy_note {
@@ -105,6 +106,9 @@ struct policy_key {
 	enum policy_key_kind kind;
 	const char *why;
 };
+
+/* Is it the name of one, or of one that is refused with a reason? */
+bool policy_knows_key(const struct policy_word *word);
 
 /* NULL: there is none, and an error with the nearest was told. */
 const struct policy_key *policy_find_key(struct policy_reader *reader,

@@ -197,6 +197,7 @@ void policy_take_rule(struct policy_reader *reader, const struct policy_block *b
 		good &= is_unique(reader, draft);
 	for (size_t i = 0; i < block->n_entries && !policy_is_enough(reader); i++)
 		good &= take_entry(reader, block, &block->entries[i], draft);
-	draft->broken = !good || !is_sound(reader, draft);
+	/* What it lacks may be what could not be read. */
+	draft->broken = !good || block->broken || !is_sound(reader, draft);
 	keep(reader, draft);
 }

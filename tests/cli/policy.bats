@@ -77,13 +77,13 @@ END
 
 @test "check of a clean file, of one with warnings, and over includes" {
 	mkdir policy.d
-	echo 'rule "a" { peer = "10.0.0.0/8" time = 60 }' >policy.d/a.conf
-	echo 'rule "b" { peer = "11.0.0.0/8" time = 60 }' >policy.d/b.conf
+	echo 'rule "a" { peer = "10.0.0.0/8" time = 60 intvl = 5 }' >policy.d/a.conf
+	echo 'rule "b" { peer = "11.0.0.0/8" time = 60 intvl = 5 }' >policy.d/b.conf
 	echo 'include "policy.d/*.conf"' >policy.conf
 	run "$TCPKEEP" policy check policy.conf
 	[ "$status" -eq 0 ]
 	[ "$output" = "policy.conf: 2 rules in 3 files, no error, 0 warnings" ]
-	echo 'rule "c" { peer = "10.1.2.3:5432" time = 60 probes = 1 }' >>policy.d/b.conf
+	echo 'rule "c" { peer = "10.1.2.3:5432" time = 60 intvl = 5 probes = 1 }' >>policy.d/b.conf
 	run "$TCPKEEP" policy check policy.conf
 	[ "$status" -eq 0 ]
 	diff - <(echo "$output") <<'END'
@@ -107,8 +107,30 @@ END
 	done
 }
 
+@test "check - reads standard input, and what that includes is beside the caller" {
+	echo 'rule "a" { peer = ":1" on }' >more.conf
+	run --separate-stderr bash -c 'printf "include \"more.conf\"\nrule \"b\" { tmie = 3 }\n" | "$TCPKEEP" policy check -'
+	[ "$status" -eq 1 ]
+	[ "$output" = "stdin:2: tmie: is not a key of a rule; did you mean 'time'?"$'\n'"stdin: 1 error, 0 warnings" ]
+	run "$TCPKEEP" policy check - <more.conf
+	[ "$status" -eq 0 ]
+	[ "$output" = "stdin: 1 rule, no error, 0 warnings" ]
+	# A file of that name is ./-, also from an include.
+	echo 'rule "c" { peer = ":2" on }' >-
+	run "$TCPKEEP" policy check ./- </dev/null
+	[ "$status" -eq 0 ]
+	echo 'include "-"' >policy.conf
+	run "$TCPKEEP" policy check policy.conf </dev/null
+	[ "$output" = "policy.conf: 1 rule in 2 files, no error, 0 warnings" ]
+	run --separate-stderr bash -c '"$TCPKEEP" policy check - <&-'
+	[ "$status" -eq 1 ]
+	[[ $stderr == "tcpkeep: policy check: stdin cannot be read: "* ]]
+	run --separate-stderr bash -c 'echo | "$TCPKEEP" policy check /dev/stdin'
+	[ "$stderr" = "tcpkeep: policy check: /dev/stdin is a pipe; what is piped in is named -" ]
+}
+
 @test "what the kernel side has no room for is an error of check" {
-	for i in $(seq 1 100); do echo "rule \"r$i\" { program = { a$i, b$i, c$i, d$i, e$i, f$i } time = 60 }"; done >policy.conf
+	for i in $(seq 1 100); do echo "rule \"r$i\" { program = { a$i, b$i, c$i, d$i, e$i, f$i } time = 60 intvl = 5 }"; done >policy.conf
 	run "$TCPKEEP" policy check policy.conf
 	[ "$status" -eq 1 ]
 	[[ ${lines[0]} == "policy.conf: rule 'r"*"': the policy names more than "*" programs and units; use globs, "* ]]
@@ -461,7 +483,7 @@ END
 
 @test "two applies, a remove and a status at once: each does its work, and what is left is whole" {
 	own_cgroup
-	for i in $(seq 1 256); do echo "rule \"a name as long as may be, of sixty-three bytes: rule no. $i\" { peer = \":$i\" time = 61 }"; done >one.conf
+	for i in $(seq 1 256); do echo "rule \"a name as long as may be, of sixty-three bytes: rule no. $i\" { peer = \":$i\" time = 61 intvl = 5 }"; done >one.conf
 	sed "s/time = 61/time = 62/" one.conf >two.conf
 	churn() {
 		local i result
