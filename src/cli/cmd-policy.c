@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/escape.h"
+#include "base/macro.h"
 #include "base/nearest.h"
 #include "policy-verbs.h"
 
@@ -38,31 +39,39 @@ int policy_fail_kernel(const struct policy_call *call, int r, const struct tcpke
 	return r == -EPERM || r == -EACCES || r == -EOPNOTSUPP ? EXIT_LACKING : EXIT_FAILED;
 }
 
+static void write_removed(int n, const char *error)
+{
+	struct json json;
+
+	json_init(&json, stdout);
+	json_begin_object(&json, NULL);
+	json_string(&json, "schema", "tcpkeep.policy-remove/1");
+	json_int(&json, "removed", n);
+	json_string(&json, "error", error);
+	json_end_object(&json);
+}
+
 int policy_verb_remove(const struct policy_call *call)
 {
 	struct tcpkeep_error error;
-	struct json json;
 	int r;
 
 	r = policy_kernel_remove(call->args->cgroup, call->args->all, &error);
+	if (call->json)
+		write_removed(MAX(r, 0), r < 0 ? error.message : NULL);
 	if (r < 0)
 		return policy_fail_kernel(call, r, &error);
-	if (call->json) {
-		json_init(&json, stdout);
-		json_begin_object(&json, NULL);
-		json_string(&json, "schema", "tcpkeep.policy-remove/1");
-		json_int(&json, "removed", r);
-		json_end_object(&json);
-	} else if (r == 0) {
-		printf("No policy was in force%s.\n",
-		       call->args->all ? ""
-		       : call->args->cgroup
-			       ? " for this cgroup"
-			       : " for the root of the cgroups; others: --cgroup, --all");
-	} else {
+	if (call->json)
+		return EXIT_DONE;
+	if (r > 0) {
 		printf("%d %s removed. Open connections keep what they have.\n", r,
 		       r == 1 ? "policy is" : "policies are");
+		return EXIT_DONE;
 	}
+	printf("No policy was in force%s.\n", call->args->all      ? ""
+					      : call->args->cgroup ? " for this cgroup"
+								   : " for the whole machine");
+	policy_list_others(call);
 	return EXIT_DONE;
 }
 

@@ -13,7 +13,8 @@
 /* What is in force before. */
 struct before {
 	bool found, readable;
-	bool known; /* its rules are */
+	bool detached; /* somebody has taken away what it needs */
+	bool known;    /* its rules are */
 	struct policy policy;
 };
 
@@ -30,6 +31,7 @@ static int take_before(const struct policy_kernel_status *status, void *userdata
 
 	before->found = true;
 	before->readable = status->readable;
+	before->detached = status->readable && status->detached;
 	if (!before->known && status->readable &&
 	    policy_record_read(status->blob, status->blob_len, &record) && record.text)
 		before->known = policy_read_text("kernel", record.text, record.text_len, NULL, NULL,
@@ -122,6 +124,9 @@ static void print_text(const struct apply *apply)
 		       apply->has_changes && !apply->changes.any ? ", which say the same" : "");
 	else
 		printf("\n");
+	if (apply->before.detached)
+		printf("Those before had been detached by somebody, and did not hold as they should; %s.\n",
+		       apply->call->args->dry_run ? "applied, these would" : "these do");
 	if (apply->has_changes && (apply->before.found || apply->call->args->dry_run))
 		policy_changes_print(&apply->changes);
 	if (apply->existing)
@@ -132,15 +137,6 @@ static void print_text(const struct apply *apply)
 
 static void warn(const struct policy_apply_report *report)
 {
-	char shown[80];
-
-	if (report->netns_unknown)
-		say_warning(
-			"policy apply: netns: no namespace matches '%s'%s now; what is made later is "
-			"not seen before the next apply",
-			escape_text(report->netns_first, strlen(report->netns_first), shown,
-				    sizeof(shown)),
-			report->netns_unknown > 1 ? " and others" : "");
 	if (report->mounted)
 		say_warning("policy apply: bpffs was not mounted; it is now, at /sys/fs/bpf");
 	if (report->upgraded)
@@ -173,7 +169,8 @@ static void write_existing(const struct apply *apply, struct json *json)
 	json_end_object(json);
 }
 
-static void write_json(const struct apply *apply, bool applied)
+/* error: NULL, or why not. */
+static void write_json(const struct apply *apply, bool applied, const char *error)
 {
 	const char *cgroup = scope(apply);
 	struct json json;
@@ -182,11 +179,13 @@ static void write_json(const struct apply *apply, bool applied)
 	json_begin_object(&json, NULL);
 	json_string(&json, "schema", "tcpkeep.policy-apply/1");
 	json_bool(&json, "applied", applied);
+	json_string(&json, "error", error);
 	json_bool(&json, "dry_run", apply->call->args->dry_run);
 	policy_file_json(&apply->file, &json);
 	json_string(&json, "cgroup", cgroup ? cgroup : "/");
 	json_uint(&json, "rules", apply->file.result == 0 ? apply->file.policy.n_rules : 0);
 	json_bool(&json, "replaced", apply->before.found);
+	json_bool(&json, "replaced_detached", apply->before.detached);
 	policy_changes_json(apply->has_changes ? &apply->changes : NULL, &json);
 	if (applied)
 		write_report(&apply->report, &json);
@@ -246,7 +245,7 @@ static int run(struct apply *apply)
 		apply->existing_status = policy_existing_run(call, &apply->file.policy,
 							     call->args->cgroup, &apply->existing);
 	if (call->json)
-		write_json(apply, r >= 0 && !call->args->dry_run);
+		write_json(apply, r >= 0 && !call->args->dry_run, r < 0 ? error.message : NULL);
 	if (r < 0)
 		return policy_fail_kernel(call, r, &error);
 	if (!call->json)
@@ -265,7 +264,7 @@ int policy_verb_apply(const struct policy_call *call)
 	if (apply.file.result == 0)
 		return run(&apply);
 	if (call->json)
-		write_json(&apply, false);
+		write_json(&apply, false, apply.file.error.message);
 	say_error("policy apply: %s; nothing was changed", apply.file.error.message);
 	return EXIT_FAILED;
 }

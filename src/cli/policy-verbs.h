@@ -36,6 +36,10 @@ int policy_verb_remove(const struct policy_call *call);
 /* Says why the kernel side refused; the exit status. */
 int policy_fail_kernel(const struct policy_call *call, int r, const struct tcpkeep_error *error);
 
+/* Tells each policy that there is, and the words to reach it: nothing was found where it was asked
+ * for. */
+void policy_list_others(const struct policy_call *call);
+
 /* ------------------------------------------------------------- the sockets that are open */
 
 struct set_job;

@@ -75,9 +75,11 @@ struct policy_kernel_rule {
 	uint64_t withheld;  /* calls of programs that would undo what is enforced */
 };
 
-/* Somebody else's program on the same cgroup, on a hook that is ours as well. */
+/* Another program on the same cgroup, on a hook that is ours as well. */
 struct policy_kernel_other {
-	const char *name; /* as bpftool shows it; escape before printing */
+	const char *policy; /* it is the policy of this cgroup (below the mount); NULL: of none that
+			       is pinned here */
+	const char *name;   /* as bpftool shows it; escape before printing */
 	uint32_t id;
 	unsigned hook;  /* one of enum policy_hook */
 	bool inherited; /* attached to a cgroup above */

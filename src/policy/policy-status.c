@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
+#include "base/macro.h"
 #include "policy-fill.h"
 #include "policy-hooks.h"
 #include "policy-inside.h"
@@ -88,25 +89,57 @@ static void read_hooks(struct view *view)
 	view->status.detached = needed & ~view->status.hooks;
 }
 
-static int read_others(struct view *view, struct cgroups *cgroups)
+/* All that is pinned. */
+struct all {
+	const struct policy_pins *pins;
+	const struct policy_place *places;
+	size_t n;
+	struct cgroups *cgroups;
+};
+
+/* Our own policies, of cgroups above, are no stranger's programs. */
+static void name_policies(const struct all *all, struct view *view)
+{
+	static const char *const programs[] = {"sock_ops", "setsockopt"};
+
+	for (size_t i = 0; i < all->n; i++)
+		for (size_t j = 0; j < ARRAY_SIZE(programs); j++) {
+			_cleanup_close_ int fd =
+				policy_place_get(all->pins, &all->places[i], programs[j]);
+			uint32_t id = policy_program_id(fd);
+
+			for (size_t k = 0; id && k < view->status.n_others; k++)
+				if (view->others[k].id == id)
+					view->others[k].policy =
+						cgroups_path(all->cgroups, all->places[i].cgroup);
+		}
+}
+
+static int read_others(const struct all *all, struct view *view)
 {
 	_cleanup_close_ int fd = -1;
 	uint64_t id;
+	int r;
 
 	if (!view->status.cgroup)
 		return 0;
-	fd = cgroups_open(cgroups, view->status.cgroup, &id);
+	fd = cgroups_open(all->cgroups, view->status.cgroup, &id);
 	if (fd < 0)
 		return 0;
-	return policy_others(fd, POLICY_HOOK_SOCK_OPS | POLICY_HOOK_SETSOCKOPT, &view->fds,
-			     &view->others, &view->status.n_others);
+	r = policy_others(fd, POLICY_HOOK_SOCK_OPS | POLICY_HOOK_SETSOCKOPT, &view->fds,
+			  &view->others, &view->status.n_others);
+	if (r == 0)
+		name_policies(all, view);
+	return r;
 }
 
-static int tell(const struct policy_pins *pins, const struct policy_place *place,
-		struct cgroups *cgroups, policy_kernel_status_fn fn, void *userdata)
+static int tell(const struct all *all, const struct policy_place *place, policy_kernel_status_fn fn,
+		void *userdata)
 {
 	_cleanup_(view_free) struct view view = {.fds = POLICY_FDS_NONE};
 	struct policy_kernel_status *status = &view.status;
+	const struct policy_pins *pins = all->pins;
+	struct cgroups *cgroups = all->cgroups;
 	int r;
 
 	status->cgroup_id = place->cgroup;
@@ -126,7 +159,7 @@ static int tell(const struct policy_pins *pins, const struct policy_place *place
 	if (r >= 0)
 		r = read_blob(pins, place, &view);
 	if (r >= 0)
-		r = read_others(&view, cgroups);
+		r = read_others(all, &view);
 	if (r < 0)
 		return r;
 	read_hooks(&view);
@@ -143,6 +176,7 @@ int policy_kernel_status(const char *cgroup, policy_kernel_status_fn fn, void *u
 	_cleanup_(policy_target_free) struct policy_target target = {.fd = -1};
 	_cleanup_(policy_pins_close) struct policy_pins pins = {.fd = -1};
 	_cleanup_free_ struct policy_place *places = NULL;
+	struct all all;
 	size_t n;
 	int r, told = 0;
 
@@ -159,10 +193,11 @@ int policy_kernel_status(const char *cgroup, policy_kernel_status_fn fn, void *u
 		r = policy_tidy(&pins, target.cgroups, places, &n);
 	if (r < 0)
 		return policy_words(r, ret_error);
+	all = (struct all){&pins, places, n, target.cgroups};
 	for (size_t i = 0; i < n; i++) {
 		if (cgroup && places[i].cgroup != target.id)
 			continue;
-		r = tell(&pins, &places[i], target.cgroups, fn, userdata);
+		r = tell(&all, &places[i], fn, userdata);
 		if (r < 0)
 			policy_words(r, ret_error);
 		if (r != 0)

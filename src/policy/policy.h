@@ -92,5 +92,9 @@ int policy_format(const struct policy *policy, char **ret);
 /* The same for one rule: "rule \"name\" {\n\t...\n}\n". */
 int policy_rule_format(const struct policy_rule *rule, char **ret);
 
+/* What a rule matches on one line, as on the command line: "peer=:5432,:5433 user!=root"; "" when
+ * it is every connection. Not escaped. *ret is the caller's to free; -ENOMEM. */
+int policy_selectors_format(const struct policy_rule *rule, char **ret);
+
 /* "default", "enforce", "leave". Static. */
 const char *policy_mode_name(enum policy_mode mode);

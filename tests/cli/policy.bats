@@ -225,8 +225,8 @@ END
 	run "$TCPKEEP" policy status --cgroup "$GROUP"
 	[ "$status" -eq 0 ]
 	[[ $output == *"$BATS_TEST_TMPDIR/policy.conf says the same."* ]]
-	[[ $output =~ a\ +default\ +on\ time=61\ +0\ +0\ +0\ +0 ]]
-	[[ $output =~ b\ +leave\ +-\ +0\ +0\ +0\ +0 ]]
+	[[ $output =~ a\ +default\ +0\ +0\ +0\ +0$'\n'\ +"on time=61 for peer=:7001" ]]
+	[[ $output =~ b\ +leave\ +0\ +0\ +0\ +0$'\n'\ +"nothing for peer=:7002" ]]
 
 	printf 'rule "b" { peer = ":7002" mode = leave }\nrule "c" { on }\n' >policy.conf
 	run "$TCPKEEP" policy status --cgroup "$GROUP"
@@ -249,6 +249,75 @@ END
 	run "$TCPKEEP" policy remove --cgroup "$GROUP"
 	[ "$status" -eq 0 ]
 	[ "$output" = "No policy was in force for this cgroup." ]
+}
+
+@test "status fits the terminal, with what each rule matches, however long" {
+	own_cgroup
+	cat >policy.conf <<'END'
+rule "postgres clients of the new cluster in Frankfurt, all its ports" {
+	program = { "psql", "pg_*", "my prog" }
+	peer = { ":5432", "10.0.0.0/8", "10.0.0.1:1-9", "[2001:db8::1]:443", "2001:db8::1", ":6001", ":6002", ":6003", ":6004" }
+	user != { "root", "no-such-user-here" }
+	time = 60 intvl = 10 probes = 6 user-timeout = 2m mode = "enforce"
+}
+rule "日本語日本語日本語日本語日本語日本語" { mode = leave }
+END
+	"$TCPKEEP" policy apply policy.conf --cgroup "$GROUP" 2>/dev/null
+	for width in 80 100; do
+		script -qec "stty cols $width; NO_COLOR=1 '$TCPKEEP' policy status --cgroup '$GROUP'" /dev/null >told </dev/null
+		tr -d '\r' <told | sed -n '/^RULE/,$p' >table
+		grep -q '^postgres clients of .*  enforce  *0  *0  *0  *0$' table
+		tr -d '\n' <table | grep -q 'user!=root, *(unknown)'
+		python3 -c '
+import sys, unicodedata
+for line in open("table"):
+    assert sum(1 + (unicodedata.east_asian_width(c) in "WF") for c in line.rstrip("\n")) <= int(sys.argv[1]), line' "$width"
+	done
+	grep -q 'Frankfurt, all its.*\.\.\.  enforce' table
+	# Into a pipe nothing is cut, and nothing broken.
+	run "$TCPKEEP" policy status --cgroup "$GROUP"
+	[[ $output == *"postgres clients of the new cluster in Frankfurt, all its ports  enforce "* ]]
+	[[ $output == *'    on time=60 intvl=10 probes=6 user-timeout=2m for program=psql,pg_*,"my prog" user!=root,(unknown) peer=:5432,10.0.0.0/8,10.0.0.1:1-9,[2001:db8::1]:443,[2001:db8::1],:6001,:6002,:6003,:6004'$'\n'* ]]
+	[[ $output == *$'\n'"    nothing for every connection" ]]
+}
+
+@test "a policy above is known as one, the file that is named is held against its own, remove names the others" {
+	own_cgroup
+	mkdir "$GROUP/in"
+	echo 'rule "outer" { on mode = enforce }' >outer.conf
+	echo 'rule "inner" { on }' >inner.conf
+	"$TCPKEEP" policy apply outer.conf --cgroup "$GROUP"
+	"$TCPKEEP" policy apply inner.conf --cgroup "$GROUP/in"
+	run "$TCPKEEP" policy status
+	[ "$(grep -c 'says the same' <<<"$output")" = 2 ]
+	[[ $output != *"Beside it"* ]]
+	[ "$(grep -c "^After it acts the policy of cgroup /.*${GROUP##*/}, which is above" <<<"$output")" = 1 ]
+	run "$TCPKEEP" policy status inner.conf
+	[ "$(grep -c 'says the same' <<<"$output")" = 2 ]
+	run "$TCPKEEP" policy status --cgroup "$GROUP/in" --json
+	[ "$(jq -c '[.rules[0].selectors, (.others | length), ([.others[].policy] | unique | length)]' <<<"$output")" = '["",2,1]' ]
+	run "$TCPKEEP" policy remove
+	[ "$status" -eq 0 ]
+	[ "${lines[0]}" = "No policy was in force for the whole machine." ]
+	[ "$(grep -c "^There is one of cgroup /.*: 'tcpkeep policy remove --cgroup /" <<<"$output")" = 2 ]
+	"$TCPKEEP" policy remove --cgroup "$GROUP/in"
+	rmdir "$GROUP/in"
+}
+
+@test "a policy whose hook somebody has detached: told by status and by a dry run, mended by apply" {
+	own_cgroup
+	echo 'rule "a" { on }' >policy.conf
+	"$TCPKEEP" policy apply policy.conf --cgroup "$GROUP"
+	bpftool link detach pinned /sys/fs/bpf/tcpkeep/*/sock_ops_link || skip "no bpftool"
+	run "$TCPKEEP" policy status --cgroup "$GROUP"
+	[ "$status" -eq 3 ]
+	[[ $output == *"DETACHED"* ]]
+	run "$TCPKEEP" policy apply policy.conf --cgroup "$GROUP" --dry-run
+	[ "$status" -eq 0 ]
+	[[ $output == *"Those before had been detached by somebody, and did not hold as they should; applied, these would." ]]
+	run "$TCPKEEP" policy apply policy.conf --cgroup "$GROUP" --json
+	[ "$(jq -c '[.applied, .replaced_detached]' <<<"$output")" = "[true,true]" ]
+	"$TCPKEEP" policy status --cgroup "$GROUP"
 }
 
 @test "a long policy is compared rule by rule" {
