@@ -13,6 +13,7 @@
 /* What is in force before. */
 struct before {
 	bool found, readable;
+	unsigned layout;
 	bool detached; /* somebody has taken away what it needs */
 	bool known;    /* its rules are */
 	struct policy policy;
@@ -31,6 +32,7 @@ static int take_before(const struct policy_kernel_status *status, void *userdata
 
 	before->found = true;
 	before->readable = status->readable;
+	before->layout = status->layout;
 	before->detached = status->readable && status->detached;
 	if (!before->known && status->readable &&
 	    policy_record_read(status->blob, status->blob_len, &record) && record.text)
@@ -139,6 +141,10 @@ static void warn(const struct policy_apply_report *report)
 {
 	if (report->mounted)
 		say_warning("policy apply: bpffs was not mounted; it is now, at /sys/fs/bpf");
+	if (report->damaged)
+		say_warning(
+			"policy apply: of the policy before pins were missing in /sys/fs/bpf, or were not "
+			"tcpkeep's; it was made anew, and its counters are gone");
 	if (report->upgraded)
 		say_warning(
 			"policy apply: the policy before was that of an older tcpkeep; its counters are gone");
@@ -238,6 +244,14 @@ static int run(struct apply *apply)
 	if (r >= 0 && compare(apply) < 0) {
 		say_error("policy apply: out of memory");
 		return EXIT_FAILED;
+	}
+	/* As the kernel side would say it. */
+	if (r >= 0 && call->args->dry_run && apply->before.layout > POLICY_LAYOUT) {
+		r = -EEXIST;
+		snprintf(
+			error.message, sizeof(error.message),
+			"a newer tcpkeep's policy is in force here (layout %u); it would be refused",
+			apply->before.layout);
 	}
 	if (r >= 0 && !call->args->dry_run)
 		r = write_kernel(apply, &error);

@@ -414,10 +414,18 @@ static void print_text(const struct view *view)
 	const struct policy_kernel_status *status = view->status;
 
 	print_heading(status);
+	if (status->damaged) {
+		printf("%sIts pins are DAMAGED%s: some are missing in /sys/fs/bpf, or are not tcpkeep's. 'tcpkeep "
+		       "policy apply' makes it anew, 'tcpkeep policy remove' takes it away.\n",
+		       colour(COLOUR_BAD), colour(COLOUR_NONE));
+		return;
+	}
 	if (!status->readable) {
-		printf("It is that of another version of tcpkeep (layout %u), which can read it; 'tcpkeep policy "
-		       "apply' replaces an older one, 'tcpkeep policy remove' takes any away.\n",
-		       status->layout);
+		printf("It is that of %s tcpkeep (layout %u), which can read it; %s'tcpkeep policy remove' takes "
+		       "it away.\n",
+		       status->layout > POLICY_LAYOUT ? "a newer" : "an older", status->layout,
+		       status->layout > POLICY_LAYOUT ? ""
+						      : "'tcpkeep policy apply' replaces it, ");
 		return;
 	}
 	print_likeness(view);
@@ -483,6 +491,7 @@ static void write_json(const struct view *view)
 	json_string(&json, "cgroup", status->cgroup);
 	json_uint(&json, "cgroup_id", status->cgroup_id);
 	json_uint(&json, "layout", status->layout);
+	json_bool(&json, "damaged", status->damaged);
 	json_bool(&json, "readable", status->readable);
 	if (status->readable) {
 		json_string(&json, "version", status->version);
@@ -523,7 +532,7 @@ static int show(const struct policy_kernel_status *status, void *userdata)
 	_cleanup_(free_view) struct view view = {.status = status};
 	struct walk *walk = userdata;
 
-	walk->detached |= status->readable && status->detached;
+	walk->detached |= status->damaged || (status->readable && status->detached);
 	if (status->readable && policy_record_read(status->blob, status->blob_len, &view.record)) {
 		view.has_before = view.record.text &&
 				  policy_read_text("kernel", view.record.text, view.record.text_len,

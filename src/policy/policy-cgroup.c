@@ -23,6 +23,8 @@ static int cannot_open(const char *cgroup, int r, struct tcpkeep_error *ret_erro
 				 "cgroup '%s': there is none; accepted: a path below the mount of "
 				 "cgroup2, like /system.slice",
 				 shown);
+	if (r == -EACCES || r == -EPERM)
+		return policy_words(r, ret_error);
 	return error_set(ret_error, r, "cgroup '%s': %s", shown, strerror(-r));
 }
 

@@ -31,6 +31,9 @@
 /* What the caller may keep beside the rules, for status: the files, their digests. */
 #define POLICY_BLOB_MAX (1024 * 1024)
 
+/* Of what is pinned: which tcpkeeps can read it. */
+#define POLICY_LAYOUT 1
+
 enum policy_hook {
 	POLICY_HOOK_SOCK_OPS = 1 << 0,   /* always: connect(), listen(), accepted connections */
 	POLICY_HOOK_SETSOCKOPT = 1 << 1, /* since a policy with an enforcing rule was applied */
@@ -47,6 +50,7 @@ struct policy_apply_report {
 	unsigned hooks;    /* enum policy_hook: what is attached now */
 	bool replaced;     /* a policy was in force here before */
 	bool upgraded;     /* ... of an older tcpkeep */
+	bool damaged;      /* ... of which somebody had taken pins away, or put others there */
 	bool mounted;      /* bpffs was not mounted, and is now, at /sys/fs/bpf */
 	size_t leftovers;  /* of tcpkeeps that were killed; cleared */
 	size_t listeners; /* open ones that now have their program's name; only when a rule asks for
@@ -91,7 +95,8 @@ struct policy_kernel_status {
 			       any more */
 	uint64_t cgroup_id;
 	unsigned layout; /* of the pins */
-	bool readable;   /* false: a layout of another tcpkeep; only the members above are set */
+	bool damaged;    /* pins of it are missing, or are not ours: apply makes it anew */
+	bool readable;   /* false: damaged, or of another layout; only the members above are set */
 	const char *version; /* of the tcpkeep that applied it */
 	time_t applied_at;
 	unsigned hooks; /* enum policy_hook */

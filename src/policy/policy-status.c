@@ -51,6 +51,15 @@ static int read_rules(struct view *view)
 	return 0;
 }
 
+static bool is_blob(int fd, size_t len)
+{
+	struct bpf_map_info info = {0};
+	__u32 info_len = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(fd, &info, &info_len) == 0 &&
+	       info.type == BPF_MAP_TYPE_ARRAY && info.value_size == len;
+}
+
 static int read_blob(const struct policy_pins *pins, const struct policy_place *place,
 		     struct view *view)
 {
@@ -62,8 +71,9 @@ static int read_blob(const struct policy_pins *pins, const struct policy_place *
 		return 0;
 	snprintf(name, sizeof(name), "blob-%u", view->set->half);
 	fd = policy_place_get(pins, place, name);
-	if (fd < 0)
-		return fd;
+	/* What it came from is then unknown. */
+	if (fd < 0 || !is_blob(fd, view->set->blob_len))
+		return 0;
 	view->blob = malloc(view->set->blob_len);
 	if (!view->blob)
 		return -ENOMEM;
@@ -145,6 +155,7 @@ static int tell(const struct all *all, const struct policy_place *place, policy_
 	status->cgroup_id = place->cgroup;
 	status->cgroup = cgroups_path(cgroups, place->cgroup);
 	r = policy_place_meta(pins, place, &view.meta);
+	status->damaged = r < 0;
 	if (r == 0)
 		status->layout = view.meta.layout;
 	if (r < 0 || view.meta.layout != POLICY_LAYOUT)
@@ -152,6 +163,10 @@ static int tell(const struct all *all, const struct policy_place *place, policy_
 	r = policy_place_open(pins, place, &view.fds);
 	if (r < 0)
 		return r;
+	/* Without its link it is detached, which is told by that. */
+	status->damaged = view.fds.sock_ops_link >= 0 && !policy_fds_whole(&view.fds);
+	if (status->damaged)
+		return fn(status, userdata);
 	r = policy_in_force(&view.fds, &view.set);
 	if (r <= 0)
 		return r;

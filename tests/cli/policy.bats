@@ -204,8 +204,15 @@ END
 	run --separate-stderr setpriv --bounding-set=-all --inh-caps=-all -- \
 		"$TCPKEEP" policy apply policy.conf --cgroup "$GROUP"
 	[ "$status" -eq 4 ]
-	[[ $stderr == "tcpkeep: policy apply: "* ]]
+	[[ $stderr == "tcpkeep: policy apply: not permitted; run it as root (sudo), or with CAP_BPF"* ]]
 	[[ $stderr == *"'tcpkeep run'"*"'tcpkeep sysctl'"* ]]
+	# Somebody without any, and a directory that only root may look into.
+	chmod 755 . policy.conf
+	for words in "apply policy.conf --cgroup $GROUP" "remove --cgroup $GROUP"; do
+		run --separate-stderr setpriv --reuid 65534 --regid 65534 --clear-groups -- "$TCPKEEP" policy $words
+		[ "$status" -eq 4 ]
+		[[ $stderr == *": not permitted; run it as root (sudo), "* ]]
+	done
 }
 
 @test "apply, status, apply again, remove" {
@@ -267,13 +274,13 @@ END
 		script -qec "stty cols $width; NO_COLOR=1 '$TCPKEEP' policy status --cgroup '$GROUP'" /dev/null >told </dev/null
 		tr -d '\r' <told | sed -n '/^RULE/,$p' >table
 		grep -q '^postgres clients of .*  enforce  *0  *0  *0  *0$' table
+		[ "$width" = 100 ] || grep -q '^postgres clients of .*\.\.\.  enforce' table
 		tr -d '\n' <table | grep -q 'user!=root, *(unknown)'
 		python3 -c '
 import sys, unicodedata
 for line in open("table"):
     assert sum(1 + (unicodedata.east_asian_width(c) in "WF") for c in line.rstrip("\n")) <= int(sys.argv[1]), line' "$width"
 	done
-	grep -q 'Frankfurt, all its.*\.\.\.  enforce' table
 	# Into a pipe nothing is cut, and nothing broken.
 	run "$TCPKEEP" policy status --cgroup "$GROUP"
 	[[ $output == *"postgres clients of the new cluster in Frankfurt, all its ports  enforce "* ]]
@@ -318,6 +325,85 @@ for line in open("table"):
 	run "$TCPKEEP" policy apply policy.conf --cgroup "$GROUP" --json
 	[ "$(jq -c '[.applied, .replaced_detached]' <<<"$output")" = "[true,true]" ]
 	"$TCPKEEP" policy status --cgroup "$GROUP"
+}
+
+# In the place of a pin, a map of somebody else's.
+replace_pin() {
+	rm "$1"
+	bpftool map create "$1" type array key 4 value 4096 entries 1 name somebodys
+}
+
+@test "pins that are missing or somebody else's: told, and the next apply makes the policy anew" {
+	own_cgroup
+	command -v bpftool || skip "no bpftool"
+	local folder=/sys/fs/bpf/tcpkeep pin
+	echo 'rule "a" { program = "x" on mode = "enforce" }' >policy.conf
+	for pin in meta counts control sock_ops setsockopt tag_listeners; do
+		for damage in rm replace_pin; do
+			"$TCPKEEP" policy apply policy.conf --cgroup "$GROUP" >/dev/null 2>&1
+			$damage "$folder"/*/"$pin"
+			run "$TCPKEEP" policy status --cgroup "$GROUP"
+			[ "$status" -eq 3 ]
+			[[ $output == *"Its pins are DAMAGED: "*"'tcpkeep policy apply' makes it anew"* ]]
+		done
+		run "$TCPKEEP" policy status --cgroup "$GROUP" --json
+		[ "$(jq -c '[.damaged, .readable]' <<<"$output")" = '[true,false]' ]
+		run --separate-stderr "$TCPKEEP" policy apply policy.conf --cgroup "$GROUP"
+		[ "$status" -eq 0 ]
+		[[ $stderr == *"warning: policy apply: of the policy before pins were missing"* ]]
+		"$TCPKEEP" policy status --cgroup "$GROUP"
+		[ "$(ls "$folder" | wc -l)" = 1 ]
+	done
+	# Where it came from is not known any more, and that is all.
+	replace_pin "$folder"/*/blob-?
+	run "$TCPKEEP" policy status --cgroup "$GROUP"
+	[ "$status" -eq 0 ]
+	[[ $output == *"Nothing tells which file it came from."* ]]
+	# Without its slot nothing can be told of it: it is taken for a leftover, and cleared.
+	replace_pin "$folder"/*/sets
+	run "$TCPKEEP" policy status --cgroup "$GROUP"
+	[ "$status" -eq 1 ]
+	[ ! -e "$folder" ]
+}
+
+@test "what is not ours in our folder stays, and is in nobody's way; a newer tcpkeep's policy is told" {
+	own_cgroup
+	command -v bpftool || skip "no bpftool"
+	local folder=/sys/fs/bpf/tcpkeep meta
+	echo 'rule "a" { on }' >policy.conf
+	mkdir -p "$folder/theirs"
+	bpftool map create "$folder/0000000000000001-0000000000000002" type array key 4 value 4 entries 1 name somebodys
+	"$TCPKEEP" policy apply policy.conf --cgroup "$GROUP"
+	"$TCPKEEP" policy status --cgroup "$GROUP"
+	for place in "$folder"/*-*/; do mkdir -p "$place/sub/sub"; done
+	"$TCPKEEP" policy remove --cgroup "$GROUP"
+	[ -d "$folder/theirs" ]
+	[ -e "$folder/0000000000000001-0000000000000002" ]
+	rm -r "$folder"
+
+	"$TCPKEEP" policy apply policy.conf --cgroup "$GROUP"
+	meta=$(echo "$folder"/*/meta)
+	# The layout: four bytes behind the first eight.
+	bpftool map update pinned "$meta" key 0 0 0 0 value hex $(bpftool -j map dump pinned "$meta" |
+		jq -r '.[0].value | map(ltrimstr("0x")) | .[8] = "63" | join(" ")')
+	run "$TCPKEEP" policy status --cgroup "$GROUP"
+	[ "$status" -eq 0 ]
+	[[ $output == *"It is that of a newer tcpkeep (layout 99), which can read it; 'tcpkeep policy remove' takes it away." ]]
+	for dry in "" --dry-run; do
+		run --separate-stderr "$TCPKEEP" policy apply policy.conf --cgroup "$GROUP" $dry
+		[ "$status" -eq 1 ]
+		[[ $stderr == "tcpkeep: policy apply: a newer tcpkeep's policy is in force here (layout 99"* ]]
+	done
+	run "$TCPKEEP" policy remove --cgroup "$GROUP"
+	[ "$output" = "1 policy is removed. Open connections keep what they have." ]
+
+	bpftool map create "$folder" type array key 4 value 4 entries 1 name somebodys
+	for words in "status" "remove" "apply policy.conf --cgroup $GROUP"; do
+		run --separate-stderr "$TCPKEEP" policy $words
+		[ "$status" -eq 1 ]
+		[[ $stderr == *": $folder is no directory: something else is pinned there; unlink it" ]]
+	done
+	rm "$folder"
 }
 
 @test "a long policy is compared rule by rule" {
