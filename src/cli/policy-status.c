@@ -580,7 +580,7 @@ int policy_verb_status(const struct policy_call *call)
 		return EXIT_USAGE;
 	}
 	if (call->file)
-		walk.file = file = realpath(call->file, NULL);
+		walk.file = file = policy_record_path(call->file);
 	if (call->file)
 		r = policy_kernel_status(call->args->cgroup, look_for_file, &walk, &error);
 	if (r >= 0)

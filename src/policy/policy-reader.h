@@ -61,6 +61,7 @@ struct policy_reader {
 
 	struct policy_draft **drafts;
 	size_t n_drafts, drafts_room;
+	bool too_many; /* rules, which was told */
 	struct policy_profile *profiles;
 	size_t n_profiles, profiles_room;
 

@@ -179,10 +179,12 @@ void policy_take_rule(struct policy_reader *reader, const struct policy_block *b
 	bool good = true;
 
 	if (reader->n_drafts == POLICY_RULES_MAX) {
-		policy_fail(
-			reader, block->kind.line,
-			"there are more than %d rules; several programs, users and addresses fit in one",
-			POLICY_RULES_MAX);
+		if (!reader->too_many)
+			policy_fail(
+				reader, block->kind.line,
+				"there are more than %d rules; several programs, users and addresses fit in one",
+				POLICY_RULES_MAX);
+		reader->too_many = true;
 		return;
 	}
 	draft = calloc(1, sizeof(*draft));

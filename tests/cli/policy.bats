@@ -311,6 +311,36 @@ for line in open("table"):
 	rmdir "$GROUP/in"
 }
 
+@test "a path that leads out of cgroup2, or to a file, is no cgroup" {
+	own_cgroup
+	echo 'rule "a" { on }' >policy.conf
+	for path in /.. ../../.. "$GROUP/cgroup.procs" /no-such-cgroup-here; do
+		run --separate-stderr "$TCPKEEP" policy apply policy.conf --cgroup "$path"
+		[ "$status" -eq 1 ]
+		[[ $stderr == "tcpkeep: policy apply: cgroup '$path': there is none; accepted: a path below the mount of cgroup2, "* ]]
+	done
+}
+
+@test "a policy file that is a link: status follows it where it leads by then" {
+	own_cgroup
+	mkdir versions
+	echo 'rule "a" { on }' >versions/1.conf
+	echo 'rule "b" { on }' >versions/2.conf
+	ln -s versions/1.conf policy.conf
+	"$TCPKEEP" policy apply policy.conf --cgroup "$GROUP"
+	run "$TCPKEEP" policy status --cgroup "$GROUP"
+	[[ $output == *"$BATS_TEST_TMPDIR/policy.conf says the same."* ]]
+	ln -sfn versions/2.conf policy.conf
+	run "$TCPKEEP" policy status --cgroup "$GROUP"
+	[[ $output == *"$BATS_TEST_TMPDIR/policy.conf DIFFERS"* ]]
+	# From standard input: of no file, and told rule by rule all the same.
+	"$TCPKEEP" policy apply - --cgroup "$GROUP" <policy.conf
+	run "$TCPKEEP" policy status --cgroup "$GROUP"
+	[[ $output == *"Nothing tells which file it came from."*"on for every connection" ]]
+	run "$TCPKEEP" policy status policy.conf --cgroup "$GROUP"
+	[[ $output == *"policy.conf says the same."* ]]
+}
+
 @test "a policy whose hook somebody has detached: told by status and by a dry run, mended by apply" {
 	own_cgroup
 	echo 'rule "a" { on }' >policy.conf
