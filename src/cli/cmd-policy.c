@@ -9,9 +9,9 @@
 #include "policy-verbs.h"
 
 static const struct option options[] = {
-	{"cgroup", "PATH", "for the connections of a cgroup and all beneath it", OPTION_TEXT,
-	 offsetof(struct policy_args, cgroup), COMPLETES_FILES},
-	{"all", NULL, "remove: those of every cgroup", OPTION_FLAG,
+	{"cgroup", "PATH", "the policy of one cgroup and all beneath it, not the whole machine's",
+	 OPTION_TEXT, offsetof(struct policy_args, cgroup), COMPLETES_FILES},
+	{"all", NULL, "remove: the policies of every cgroup", OPTION_FLAG,
 	 offsetof(struct policy_args, all), COMPLETES_NOTHING},
 	{"existing", NULL, "apply: also for the connections that are open, as tcpkeep set",
 	 OPTION_FLAG, offsetof(struct policy_args, existing), COMPLETES_NOTHING},
@@ -164,21 +164,28 @@ const struct command command_policy = {
 	.summary = "rules for new connections, applied by the kernel",
 	.synopsis = "check|apply|status [FILE] [OPTION...], or: remove [OPTION...]",
 	.about =
-		"check    tells every error of a policy file, and what is surely not meant in it\n"
-		"apply    puts its rules in force, in place of those before; they hold without tcpkeep, for\n"
-		"         programs that run and those to come, until remove or the next boot\n"
-		"status   shows the rules in force, what each has done, and whether the file says the same\n"
-		"remove   takes them away\n"
+		"Gives keepalive to connections as they are made, of every program, by the rules of a file:\n"
+		"  rule \"database\" { peer = \":5432\" time = 60 intvl = 10 probes = 6 }\n"
 		"\n"
-		"FILE is " POLICY_FILE " unless one is named; man 5 tcpkeep-policy.conf has its\n"
-		"language. The unit tcpkeep-policy.service applies it at boot.",
+		"  check   tells every error of the file, and what is surely not meant in it\n"
+		"  apply   puts its rules in force, in place of those before; they hold without\n"
+		"          tcpkeep, for programs that run and those to come, until remove or the\n"
+		"          next boot\n"
+		"  status  shows the rules in force, what each matches and has done, and whether\n"
+		"          the file says the same\n"
+		"  remove  takes them away\n"
+		"\n"
+		"FILE is " POLICY_FILE
+		" unless one is named; - is standard input (check and apply).\n"
+		"man 5 tcpkeep-policy.conf has its language. The unit tcpkeep-policy.service applies it at\n"
+		"boot.",
 	.examples =
 		"  tcpkeep policy check my.conf                      what is wrong with it?\n"
 		"  tcpkeep policy apply --dry-run                    what would change\n"
 		"  tcpkeep policy apply                              for every new connection\n"
 		"  tcpkeep policy apply --existing                   and for those that are open\n"
 		"  tcpkeep policy apply my.conf --cgroup /test.slice for one part of the machine\n"
-		"  tcpkeep policy status                             is it, and what has it done?",
+		"  tcpkeep policy status                             what is in force?",
 	.options = options,
 	.n_options = sizeof(options) / sizeof(options[0]),
 	.args_size = sizeof(struct policy_args),
