@@ -14,6 +14,7 @@
 struct before {
 	bool found, readable;
 	unsigned layout;
+	bool newer;
 	bool detached; /* somebody has taken away what it needs */
 	bool known;    /* its rules are */
 	struct policy policy;
@@ -33,6 +34,7 @@ static int take_before(const struct policy_kernel_status *status, void *userdata
 	before->found = true;
 	before->readable = status->readable;
 	before->layout = status->layout;
+	before->newer = status->newer;
 	before->detached = status->readable && status->detached;
 	if (!before->known && status->readable &&
 	    policy_record_read(status->blob, status->blob_len, &record) && record.text)
@@ -246,7 +248,7 @@ static int run(struct apply *apply)
 		return EXIT_FAILED;
 	}
 	/* As the kernel side would say it. */
-	if (r >= 0 && call->args->dry_run && apply->before.layout > POLICY_LAYOUT) {
+	if (r >= 0 && call->args->dry_run && apply->before.newer) {
 		r = -EEXIST;
 		snprintf(
 			error.message, sizeof(error.message),

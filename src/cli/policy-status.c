@@ -423,9 +423,8 @@ static void print_text(const struct view *view)
 	if (!status->readable) {
 		printf("It is that of %s tcpkeep (layout %u), which can read it; %s'tcpkeep policy remove' takes "
 		       "it away.\n",
-		       status->layout > POLICY_LAYOUT ? "a newer" : "an older", status->layout,
-		       status->layout > POLICY_LAYOUT ? ""
-						      : "'tcpkeep policy apply' replaces it, ");
+		       status->newer ? "a newer" : "an older", status->layout,
+		       status->newer ? "" : "'tcpkeep policy apply' replaces it, ");
 		return;
 	}
 	print_likeness(view);

@@ -31,9 +31,6 @@
 /* What the caller may keep beside the rules, for status: the files, their digests. */
 #define POLICY_BLOB_MAX (1024 * 1024)
 
-/* Of what is pinned: which tcpkeeps can read it. */
-#define POLICY_LAYOUT 1
-
 enum policy_hook {
 	POLICY_HOOK_SOCK_OPS = 1 << 0,   /* always: connect(), listen(), accepted connections */
 	POLICY_HOOK_SETSOCKOPT = 1 << 1, /* since a policy with an enforcing rule was applied */
@@ -95,6 +92,7 @@ struct policy_kernel_status {
 			       any more */
 	uint64_t cgroup_id;
 	unsigned layout; /* of the pins */
+	bool newer;      /* a layout that this tcpkeep does not know yet */
 	bool damaged;    /* pins of it are missing, or are not ours: apply makes it anew */
 	bool readable;   /* false: damaged, or of another layout; only the members above are set */
 	const char *version; /* of the tcpkeep that applied it */

@@ -14,10 +14,10 @@
 #include <tcpkeep.h>
 
 #include "bpf/policy/policy.h"
-#include "policy-kernel.h"
 #include "policy-load.h"
 
-#define POLICY_MAGIC 0x7065656b70637430ULL /* "0tcpkeep" */
+#define POLICY_LAYOUT 1
+#define POLICY_MAGIC  0x7065656b70637430ULL /* "0tcpkeep" */
 
 struct policy_meta {
 	uint64_t magic;

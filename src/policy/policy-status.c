@@ -158,6 +158,7 @@ static int tell(const struct all *all, const struct policy_place *place, policy_
 	status->damaged = r < 0;
 	if (r == 0)
 		status->layout = view.meta.layout;
+	status->newer = status->layout > POLICY_LAYOUT;
 	if (r < 0 || view.meta.layout != POLICY_LAYOUT)
 		return fn(status, userdata);
 	r = policy_place_open(pins, place, &view.fds);
