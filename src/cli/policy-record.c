@@ -91,11 +91,12 @@ static void take(const char *line, size_t len, const char *key, char *ret, size_
 
 bool policy_record_read(const void *blob, size_t len, struct policy_record *ret)
 {
-	const char *at = blob, *end = at + len;
+	const char *at = blob, *end;
 
 	*ret = (struct policy_record){0};
 	if (len < strlen(magic) || memcmp(blob, magic, strlen(magic)) != 0)
 		return false;
+	end = at + len;
 	while (at < end) {
 		const char *newline = memchr(at, '\n', (size_t)(end - at));
 		size_t n = (size_t)((newline ? newline : end) - at);
