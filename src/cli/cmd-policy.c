@@ -39,6 +39,26 @@ int policy_fail_kernel(const struct policy_call *call, int r, const struct tcpke
 	return r == -EPERM || r == -EACCES || r == -EOPNOTSUPP ? EXIT_LACKING : EXIT_FAILED;
 }
 
+static int list_one(const struct policy_kernel_status *status, void *userdata)
+{
+	const struct policy_call *call = userdata;
+	char shown[1024];
+
+	if (!status->cgroup)
+		printf("There is one of a cgroup that was removed: 'tcpkeep policy %s%s'.\n",
+		       call->verb, strcmp(call->verb, "remove") == 0 ? " --all" : "");
+	else
+		printf("There is one of cgroup %s: 'tcpkeep policy %s --cgroup %s'.\n",
+		       escape_text(status->cgroup, strlen(status->cgroup), shown, sizeof(shown)),
+		       call->verb, shown);
+	return 0;
+}
+
+void policy_list_others(const struct policy_call *call)
+{
+	policy_kernel_status(NULL, list_one, (void *)call, NULL);
+}
+
 static void write_removed(int n, const char *error)
 {
 	struct json json;

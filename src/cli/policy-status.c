@@ -361,6 +361,11 @@ static void print_likeness(const struct view *view)
 	}
 }
 
+static const char *hook_name(unsigned hook)
+{
+	return hook == POLICY_HOOK_SOCK_OPS ? "sock_ops" : "setsockopt";
+}
+
 /* A policy of ours has up to two hooks, and is told once. */
 static bool is_told(const struct policy_kernel_status *status, size_t at)
 {
@@ -376,9 +381,15 @@ static void print_other(const struct policy_kernel_status *status, size_t i)
 	const struct policy_kernel_other *other = &status->others[i];
 	char shown[1024];
 
+	if (!other->policy && strncmp(other->name, "tcpkeep_", strlen("tcpkeep_")) == 0) {
+		printf("Beside it on %s: another tcpkeep (program %u), a run or a policy that is not "
+		       "pinned here.\n",
+		       hook_name(other->hook), other->id);
+		return;
+	}
 	if (!other->policy) {
 		printf("Beside it on %s: %s (program %u%s), not of this policy.\n",
-		       other->hook == POLICY_HOOK_SOCK_OPS ? "sock_ops" : "setsockopt",
+		       hook_name(other->hook),
 		       escape_text(other->name, strlen(other->name), shown, sizeof(shown)),
 		       other->id, other->inherited ? ", of a cgroup above" : "");
 		return;
@@ -469,9 +480,7 @@ static void write_others(const struct policy_kernel_status *status, struct json 
 		json_begin_object(json, NULL);
 		json_string(json, "name", status->others[i].name);
 		json_uint(json, "id", status->others[i].id);
-		json_string(json, "hook",
-			    status->others[i].hook == POLICY_HOOK_SOCK_OPS ? "sock_ops"
-									   : "setsockopt");
+		json_string(json, "hook", hook_name(status->others[i].hook));
 		json_bool(json, "inherited", status->others[i].inherited);
 		json_string(json, "policy", status->others[i].policy);
 		json_end_object(json);
@@ -545,26 +554,6 @@ static int show(const struct policy_kernel_status *status, void *userdata)
 	else
 		print_text(&view);
 	return 0;
-}
-
-static int list_one(const struct policy_kernel_status *status, void *userdata)
-{
-	const struct policy_call *call = userdata;
-	char shown[1024];
-
-	if (!status->cgroup)
-		printf("There is one of a cgroup that was removed: 'tcpkeep policy %s%s'.\n",
-		       call->verb, strcmp(call->verb, "remove") == 0 ? " --all" : "");
-	else
-		printf("There is one of cgroup %s: 'tcpkeep policy %s --cgroup %s'.\n",
-		       escape_text(status->cgroup, strlen(status->cgroup), shown, sizeof(shown)),
-		       call->verb, shown);
-	return 0;
-}
-
-void policy_list_others(const struct policy_call *call)
-{
-	policy_kernel_status(NULL, list_one, (void *)call, NULL);
 }
 
 int policy_verb_status(const struct policy_call *call)

@@ -311,6 +311,23 @@ for line in open("table"):
 	rmdir "$GROUP/in"
 }
 
+@test "a policy of a tcpkeep in another mount namespace is told as one" {
+	own_cgroup
+	mkdir "$GROUP/in"
+	mkfifo applied over
+	echo 'rule "a" { on }' >policy.conf
+	unshare --mount bash -c 'mount -t bpf bpf /sys/fs/bpf && "$TCPKEEP" policy apply policy.conf --cgroup "$1" >/dev/null
+		echo >applied; read -r _ <over; "$TCPKEEP" policy remove --cgroup "$1"' _ "$GROUP" >/dev/null 3>&- &
+	read -t 20 -r _ <>applied
+	"$TCPKEEP" policy apply policy.conf --cgroup "$GROUP/in"
+	run "$TCPKEEP" policy status --cgroup "$GROUP/in"
+	echo >over
+	wait
+	"$TCPKEEP" policy remove --cgroup "$GROUP/in"
+	rmdir "$GROUP/in"
+	[[ $output =~ "Beside it on sock_ops: another tcpkeep (program "[0-9]+"), a run or a policy that is not pinned here." ]]
+}
+
 @test "a path that leads out of cgroup2, or to a file, is no cgroup" {
 	own_cgroup
 	echo 'rule "a" { on }' >policy.conf
