@@ -4,37 +4,28 @@
  * sockets, this PID namespace's descriptors, and throws away what they say. The floor under
  * `tcpkeep list`.
  */
-#include <linux/bpf.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <tcpkeep.h>
 #include <unistd.h>
 
+#include "sockets/bpf-iterator.h"
 #include "sockets/bpf-load.h"
 
 static char buf[64 * 1024];
 
-static int bpf(enum bpf_cmd command, union bpf_attr *attr)
-{
-	return (int)syscall(SYS_bpf, command, attr, sizeof(*attr));
-}
-
 static int walk(int program_fd)
 {
-	union bpf_attr attr = {0};
-	int link, fd;
+	int fd = bpf_iterator_open(program_fd);
 
-	attr.link_create.prog_fd = (__u32)program_fd;
-	attr.link_create.attach_type = BPF_TRACE_ITER;
-	link = bpf(BPF_LINK_CREATE, &attr);
-	attr = (union bpf_attr){0};
-	attr.iter_create.link_fd = (__u32)link;
-	fd = bpf(BPF_ITER_CREATE, &attr);
-	if (fd < 0)
+	if (fd < 0) {
+		errno = -fd;
 		return -1;
+	}
 	while (read(fd, buf, sizeof(buf)) > 0)
 		;
+	close(fd);
 	return 0;
 }
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* How long a command takes from its start to its end, many times: the fastest, in microseconds. */
-#include <fcntl.h>
 #include <spawn.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -13,7 +13,6 @@
 #define PUT_NUMBER_MAX   20 /* of a 64-bit number, with its sign */
 #define PUT_ADDRESS_MAX  48 /* "[" INET6_ADDRSTRLEN "]" without its NUL */
 #define PUT_ENDPOINT_MAX (PUT_ADDRESS_MAX + 6)
-#define PUT_DURATION_MAX (PUT_NUMBER_MAX + 10)
 #define PUT_SPAN_MAX     (PUT_NUMBER_MAX + 13)
 #define PUT_SPAN_UNITS   4 /* all there are: days, hours, minutes, seconds */
 

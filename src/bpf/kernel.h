@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
 /*
- * What the walks read of the kernel's sockets. Structs carry only the members that are read; CO-RE
- * finds them in the running kernel (5.15 and later).
+ * What all programs read of the kernel's sockets; what one alone reads stands with it. Structs
+ * carry only the members that are read; CO-RE finds them in the running kernel (5.15 and later).
  *
  * Members are reached from as few structs as can be, (struct tcp_sock *)sk for one: for each struct
  * from which a relocation starts, the kernel looks through its 100,000 types, and it remembers what
@@ -47,6 +47,22 @@ typedef struct {
 	__s64 counter;
 } CORE atomic64_t;
 
+typedef struct {
+	unsigned int val;
+} kuid_t;
+
+struct ns_common {
+	unsigned int inum;
+} CORE;
+
+struct net {
+	struct ns_common ns;
+} CORE;
+
+typedef struct {
+	struct net *net;
+} CORE possible_net_t;
+
 struct sock_common {
 	__be32 skc_daddr, skc_rcv_saddr;
 	__be16 skc_dport;
@@ -55,6 +71,7 @@ struct sock_common {
 	unsigned char skc_state;
 	unsigned char skc_ipv6only : 1;
 	unsigned long skc_flags;
+	possible_net_t skc_net;
 	atomic64_t skc_cookie;
 	struct in6_addr skc_v6_daddr, skc_v6_rcv_saddr;
 } CORE;
@@ -69,7 +86,9 @@ struct timer_list {
 } CORE;
 
 struct kernfs_node {
+	const char *name;
 	__u64 id;
+	struct kernfs_node *parent; /* until 6.14 */
 } CORE;
 
 struct cgroup {
@@ -87,6 +106,7 @@ struct sock {
 	struct socket *sk_socket;
 	struct timer_list sk_timer;
 	struct sock_cgroup_data sk_cgrp_data;
+	kuid_t sk_uid;
 	__u32 sk_ack_backlog;
 	__u16 sk_protocol;
 } CORE;

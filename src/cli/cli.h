@@ -20,6 +20,10 @@ enum exit_status {
 	EXIT_NOT_FOUND = 127,
 };
 
+/* Of a command that deals with sockets and fails with this errno, negative: -EPERM and the like are
+ * EXIT_LACKING. */
+int exit_status_of(int r);
+
 /* What a shell may offer where an option's value or an operand is expected. */
 enum completes {
 	COMPLETES_NOTHING = 0,

@@ -12,10 +12,10 @@
 #include "base/escape.h"
 #include "cli.h"
 #include "list-columns.h"
-#include "list-progress.h"
 #include "list-sort.h"
 #include "list-summary.h"
 #include "output/rows.h"
+#include "progress.h"
 #include "sockets/endpoint.h"
 #include "sockets/snapshot.h"
 
@@ -57,7 +57,7 @@ struct list {
 	struct list_choice keys;   /* --sort */
 	struct list_view view;
 	struct list_totals totals;
-	struct list_progress progress;
+	struct progress progress;
 	enum list_group by;
 	bool all_netns;  /* asked for, or by netns= */
 	unsigned needs;  /* of a row as it comes */
@@ -239,7 +239,7 @@ static int take_row(const struct snapshot_row *row, void *userdata)
 {
 	struct list *list = userdata;
 
-	list_progress_count(&list->progress);
+	progress_count(&list->progress);
 	list_view_take(&list->view, row, list->needs);
 	list_totals_add(&list->totals, &list->view);
 	if (list->sort)
@@ -315,7 +315,7 @@ static int end(struct list *list)
 	const char *separator = list->args->csv ? "," : NULL;
 	int r = 0;
 
-	list_progress_clear(&list->progress);
+	progress_clear(&list->progress);
 	if (list->sort)
 		r = list_sort_run(list->sort, write_row, list);
 	if (list->summary)
@@ -388,18 +388,6 @@ static void say_missing(const struct snapshot_report *report)
 	say_starved(report);
 }
 
-static int exit_status(int r)
-{
-	switch (r) {
-	case -EPERM:
-	case -EACCES:
-	case -EOPNOTSUPP:
-	case -ENOSYS:
-		return EXIT_LACKING;
-	}
-	return EXIT_FAILED;
-}
-
 static int walk(struct list *list, enum snapshot_source source, int netns)
 {
 	unsigned needs =
@@ -417,11 +405,11 @@ static int walk(struct list *list, enum snapshot_source source, int netns)
 	struct snapshot_report report;
 	int r;
 
-	list_progress_start(&list->progress, list->sort || list->summary);
+	progress_start(&list->progress, 0, !list->sort && !list->summary);
 	r = snapshot_run(&options_, take_row, list, &report, &error);
 	if (r == 0)
 		r = end(list);
-	list_progress_clear(&list->progress);
+	progress_clear(&list->progress);
 	if (r == -EPIPE && ferror(stdout)) {
 		/* finish_output() says what it was, or nothing of a closed pipe. */
 		errno = list->write_error;
@@ -429,7 +417,7 @@ static int walk(struct list *list, enum snapshot_source source, int netns)
 	}
 	if (r < 0) {
 		say_error("list: %s%s", *error.message ? error.message : strerror(-r), remedy(r));
-		return exit_status(r);
+		return exit_status_of(r);
 	}
 	fflush(stdout);
 	say_missing(&report);
@@ -449,7 +437,7 @@ static int open_netns(const char *name, int *ret)
 	fd = tcpkeep_netns_open(name, &error);
 	if (fd < 0) {
 		say_error("list: %s", error.message);
-		return fd == -ENOENT ? EXIT_FAILED : exit_status(fd);
+		return fd == -ENOENT ? EXIT_FAILED : exit_status_of(fd);
 	}
 	*ret = fd;
 	return EXIT_DONE;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* tcpkeep policy: rules that the kernel applies to new connections. */
-#include <errno.h>
 #include <string.h>
 
 #include "base/escape.h"
@@ -36,7 +35,7 @@ static const struct verb {
 int policy_fail_kernel(const struct policy_call *call, int r, const struct tcpkeep_error *error)
 {
 	say_error("policy %s: %s", call->verb, error->message);
-	return r == -EPERM || r == -EACCES || r == -EOPNOTSUPP ? EXIT_LACKING : EXIT_FAILED;
+	return exit_status_of(r);
 }
 
 static int list_one(const struct policy_kernel_status *status, void *userdata)

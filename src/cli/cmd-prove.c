@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <tcpkeep.h>
-#include <unistd.h>
 
 #include "cli.h"
 #include "lab/lab.h"

@@ -188,7 +188,7 @@ static int open_netns(struct set_job *job)
 	fd = tcpkeep_netns_open(job->args->netns, &error);
 	if (fd < 0) {
 		say_error("set: %s", error.message);
-		return fd == -ENOENT ? EXIT_FAILED : set_exit_status(fd);
+		return fd == -ENOENT ? EXIT_FAILED : exit_status_of(fd);
 	}
 	job->netns = fd;
 	return EXIT_DONE;

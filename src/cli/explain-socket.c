@@ -7,12 +7,12 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/escape.h"
 #include "base/number.h"
+#include "base/pidfd.h"
 #include "cli.h"
 #include "process.h"
 
@@ -107,12 +107,12 @@ static const char *protocol_name(int domain, int type, int protocol)
 /* A duplicate of the descriptor tells what it is, where ptrace access allows one. */
 static const char *what_it_is(int pid, int fd)
 {
-	_cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, pid, 0), copy = -1;
+	_cleanup_close_ int pidfd = pidfd_of(pid, 0), copy = -1;
 	int domain, type, protocol;
 	socklen_t len = sizeof(int);
 
 	if (pidfd >= 0)
-		copy = (int)syscall(SYS_pidfd_getfd, pidfd, fd, 0);
+		copy = pidfd_duplicate(pidfd, fd);
 	if (copy < 0 || getsockopt(copy, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0 ||
 	    getsockopt(copy, SOL_SOCKET, SO_TYPE, &type, &len) < 0 ||
 	    getsockopt(copy, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) < 0)
@@ -203,7 +203,7 @@ static int search_netns(struct search *search, int netns)
 		r = snapshot_run(&options, take, search, &report, &error);
 	if (r < 0) {
 		say_error("explain: %s", *error.message ? error.message : strerror(-r));
-		return r == -EPERM || r == -EACCES || r == -EOPNOTSUPP ? EXIT_LACKING : EXIT_FAILED;
+		return exit_status_of(r);
 	}
 	if (search->found->subflows == 0)
 		return fail_not_found(search->pid, search->fd, &report);

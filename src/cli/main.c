@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* The table of commands, and the way from argv to one of them. */
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -52,6 +52,18 @@ void say_settings_warnings(const struct tcpkeep_settings *settings)
 			say_warning("%s", text);
 }
 
+int exit_status_of(int r)
+{
+	switch (r) {
+	case -EPERM:
+	case -EACCES:
+	case -EOPNOTSUPP:
+	case -ENOSYS:
+		return EXIT_LACKING;
+	}
+	return EXIT_FAILED;
+}
+
 int parse_settings_operands(const struct invocation *invocation, int scope,
 			    struct tcpkeep_settings *ret)
 {

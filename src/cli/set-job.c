@@ -10,22 +10,10 @@
 #include "base/cleanup.h"
 #include "base/macro.h"
 
-int set_exit_status(int r)
-{
-	switch (r) {
-	case -EPERM:
-	case -EACCES:
-	case -EOPNOTSUPP:
-	case -ENOSYS:
-		return EXIT_LACKING;
-	}
-	return EXIT_FAILED;
-}
-
 int set_job_fail(const struct set_job *job, const struct tcpkeep_error *error, int r)
 {
 	say_error("%s: %s", job->who, *error->message ? error->message : strerror(-r));
-	return set_exit_status(r);
+	return exit_status_of(r);
 }
 
 /* ----------------------------------------------------------------------------------- collecting */
@@ -59,7 +47,7 @@ static int take_row(const struct snapshot_row *row, void *userdata)
 	struct change_outcome outcome = {0};
 	struct change_kind kind;
 
-	list_progress_count(&job->looking);
+	progress_count(&job->looking);
 	job->hz = row->netns->kernel.hz;
 	job->met_mptcp |= row->socket.flags & ROW_MPTCP;
 	outcome.result = job->plan(job, row, &kind, &outcome.reason);
@@ -121,9 +109,9 @@ int set_job_collect(struct set_job *job)
 
 	r = set_report_open(job);
 	if (r == 0) {
-		list_progress_start(&job->looking, !job->wants_rows);
+		progress_start(&job->looking, 0, job->wants_rows);
 		r = look_as_needed(job, &error);
-		list_progress_clear(&job->looking);
+		progress_clear(&job->looking);
 	}
 	if (job->expected > job->matched)
 		job->counts[CHANGE_VANISHED] = job->expected - job->matched;
@@ -167,7 +155,7 @@ static int take_outcome(const struct change_outcome *outcome, void *userdata)
 	if (outcome->result == CHANGE_DONE && job->changed)
 		job->changed[outcome->item / 8] |= (uint8_t)(1U << outcome->item % 8);
 	job->told++;
-	set_progress_count(&job->changing);
+	progress_count(&job->changing);
 	if (job->wants_rows && (job->verbose_rows || outcome->result != CHANGE_HELD))
 		set_report_item(job, outcome);
 	return stop_signal ? -EINTR : 0;
@@ -189,11 +177,11 @@ int set_job_change(struct set_job *job)
 	struct tcpkeep_error error = {.message = ""};
 	int r;
 
-	set_progress_start(&job->changing, job->set.n, job->wants_rows);
+	progress_start(&job->changing, job->set.n, job->wants_rows);
 	catch_signals(saved);
 	r = change_run(&job->set, &options, &error);
 	release_signals(saved);
-	set_progress_clear(&job->changing);
+	progress_clear(&job->changing);
 	job->interrupted = r == -EINTR;
 	job->finished = r == 0;
 	if (job->interrupted || r == 0)

@@ -11,10 +11,9 @@
 
 #include "cli.h"
 #include "list-columns.h"
-#include "list-progress.h"
 #include "output/json.h"
 #include "output/rows.h"
-#include "set-progress.h"
+#include "progress.h"
 #include "sockets/change.h"
 #include "sockets/journal.h"
 #include "sockets/snapshot.h"
@@ -96,8 +95,7 @@ struct set_job {
 	size_t shown_room;
 	struct snapshot_netns *namespaces;
 	size_t n_namespaces, namespaces_room;
-	struct list_progress looking;
-	struct set_progress changing;
+	struct progress looking, changing;
 	size_t spared;              /* the spread has left nothing to do for them */
 	size_t told;                /* of the set's items */
 	size_t retry;               /* not changed, and may be another time */
@@ -127,9 +125,6 @@ int set_job_run(struct set_job *job);
 
 /* The exit status of what has been counted. */
 int set_job_status(const struct set_job *job);
-
-/* -EPERM and the like are EXIT_LACKING. */
-int set_exit_status(int r);
 
 /* ---------------------------------------------------------------------------------- set-storm.c */
 

@@ -40,7 +40,7 @@ static int fail_journal(const struct set_job *job, const struct tcpkeep_error *e
 {
 	say_error("%s: the old values cannot be kept, so no socket is changed: %s", job->who,
 		  error->message);
-	return set_exit_status(r);
+	return exit_status_of(r);
 }
 
 static bool has_work(const struct set_job *job)

@@ -27,7 +27,7 @@ struct undo {
 static int fail(const struct tcpkeep_error *error, int r)
 {
 	say_error("set: %s", error->message);
-	return set_exit_status(r);
+	return exit_status_of(r);
 }
 
 static bool is_this_boot(const struct journal_head *head)

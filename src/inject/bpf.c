@@ -6,11 +6,10 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "keepalive/error.h"
+#include "keepalive/visit.h"
 #include "policy/policy-kernel.h"
 #include "transient-cgroup.h"
 
@@ -26,20 +25,12 @@ struct bpf_run {
 	struct policy_kernel *policy;
 };
 
-static bool has(const struct __user_cap_data_struct data[], int cap)
-{
-	return data[cap / 32].effective >> cap % 32 & 1;
-}
-
 /* What loading and attaching take: CAP_SYS_ADMIN stands for CAP_BPF and CAP_PERFMON. */
 static bool is_privileged(void)
 {
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
-
-	if (syscall(SYS_capget, &header, data) < 0 || !has(data, CAP_NET_ADMIN))
-		return false;
-	return has(data, CAP_SYS_ADMIN) || (has(data, CAP_BPF) && has(data, CAP_PERFMON));
+	return visit_has_capability(CAP_NET_ADMIN) &&
+	       (visit_has_capability(CAP_SYS_ADMIN) ||
+		(visit_has_capability(CAP_BPF) && visit_has_capability(CAP_PERFMON)));
 }
 
 int bpf_probe(struct tcpkeep_error *error)

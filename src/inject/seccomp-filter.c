@@ -20,6 +20,7 @@
 #include "base/macro.h"
 #include "keepalive/error.h"
 #include "keepalive/socket.h"
+#include "keepalive/visit.h"
 
 /* Calls of another architecture (32 bits, x32) have other numbers: they are allowed unseen. */
 #if defined(__x86_64__) && !defined(__ILP32__)
@@ -220,11 +221,5 @@ int seccomp_filter_probe(struct tcpkeep_error *error)
 
 bool seccomp_filter_takes_privileges(void)
 {
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
-
-	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1)
-		return false;
-	return syscall(SYS_capget, &header, data) < 0 ||
-	       !(data[CAP_TO_INDEX(CAP_SYS_ADMIN)].effective & CAP_TO_MASK(CAP_SYS_ADMIN));
+	return prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1 && !visit_has_capability(CAP_SYS_ADMIN);
 }

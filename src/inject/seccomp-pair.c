@@ -6,17 +6,13 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "apart.h"
 #include "base/cleanup.h"
 #include "base/macro.h"
-
-#ifndef SYS_pidfd_open
-#define SYS_pidfd_open 434 /* one number on all architectures */
-#endif
+#include "base/pidfd.h"
 
 /* More deaths of a partner than these in so many seconds are no accident. */
 #define DEATHS_MAX      5
@@ -31,14 +27,6 @@ _Noreturn static void supervise(struct seccomp *seccomp, int guardian);
 _Noreturn static void guard(struct seccomp *seccomp, int supervisor);
 
 /* ------------------------------------------------------------------------------ the partners */
-
-/* A process of ours; -errno. */
-static int open_partner(pid_t pid)
-{
-	long fd = syscall(SYS_pidfd_open, pid, 0); /* close-on-exec by itself */
-
-	return fd < 0 ? -errno : (int)fd;
-}
 
 enum news { NEWS_NONE, NEWS_PARTNER_DIED, NEWS_ENDED };
 
@@ -65,27 +53,28 @@ static bool give_up(struct deaths *deaths)
 	return ++deaths->n > DEATHS_MAX;
 }
 
-/* ----------------------------------------------------------------------------- the supervisor */
-
-/* Starts a guardian, a copy of this thread; its pidfd or -errno. */
-static int start_guardian(struct seccomp *seccomp)
+/* Starts one, a copy of this thread; its pidfd or -errno. main does not return. */
+static int start_partner(struct seccomp *seccomp, void (*main)(struct seccomp *, int other))
 {
-	pid_t supervisor = getpid(), pid = fork();
+	pid_t starter = getpid(), pid = fork();
 
 	if (pid < 0)
 		return -errno;
 	if (pid == 0) {
-		int partner;
+		int other;
 
 		setsid();
 		apart_close_others(&seccomp->listener, 1);
-		partner = open_partner(supervisor);
-		if (getppid() != supervisor)
-			cleanup_close(&partner), partner = -ESRCH;
-		guard(seccomp, partner);
+		other = pidfd_of(starter, 0);
+		if (getppid() != starter)
+			cleanup_close(&other), other = -ESRCH;
+		main(seccomp, other);
+		_exit(1);
 	}
-	return open_partner(pid);
+	return pidfd_of(pid, 0);
 }
+
+/* ----------------------------------------------------------------------------- the supervisor */
 
 _Noreturn static void supervise(struct seccomp *seccomp, int guardian)
 {
@@ -100,7 +89,7 @@ _Noreturn static void supervise(struct seccomp *seccomp, int guardian)
 			_exit(0);
 		case NEWS_PARTNER_DIED:
 			cleanup_close(&guardian);
-			guardian = give_up(&deaths) ? -1 : start_guardian(seccomp);
+			guardian = give_up(&deaths) ? -1 : start_partner(seccomp, guard);
 			break;
 		case NEWS_NONE:
 			break;
@@ -108,26 +97,6 @@ _Noreturn static void supervise(struct seccomp *seccomp, int guardian)
 }
 
 /* -------------------------------------------------------------------------------- the guardian */
-
-/* Starts a supervisor; its pidfd or -errno. */
-static int start_supervisor(struct seccomp *seccomp)
-{
-	pid_t guardian = getpid(), pid = fork();
-
-	if (pid < 0)
-		return -errno;
-	if (pid == 0) {
-		int partner;
-
-		setsid();
-		apart_close_others(&seccomp->listener, 1);
-		partner = open_partner(guardian);
-		if (getppid() != guardian)
-			cleanup_close(&partner), partner = -1;
-		supervise(seccomp, partner);
-	}
-	return open_partner(pid);
-}
 
 /* What the dead supervisor had taken and not answered: its threads are all gone by now. */
 static void answer_taken(const struct seccomp *seccomp)
@@ -176,7 +145,7 @@ _Noreturn static void guard(struct seccomp *seccomp, int supervisor)
 		answer_taken(seccomp);
 		if (give_up(&deaths))
 			pass_all(seccomp);
-		supervisor = start_supervisor(seccomp);
+		supervisor = start_partner(seccomp, supervise);
 	}
 }
 
@@ -215,7 +184,7 @@ _Noreturn void seccomp_guard(struct seccomp *seccomp, int control)
 	/* The program could not set the filter: nothing is lost. */
 	if (seccomp->listener < 0)
 		_exit(1);
-	supervisor = start_supervisor(seccomp);
+	supervisor = start_partner(seccomp, supervise);
 	says.error = supervisor < 0 ? -supervisor : 0;
 	(void)!write(control, &says, sizeof(says));
 	if (says.error)

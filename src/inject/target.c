@@ -7,37 +7,17 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/macro.h"
 #include "base/number.h"
+#include "base/pidfd.h"
+#include "keepalive/visit.h"
 
-/* One number on all architectures since 5.3 and 5.6: include/uapi/asm-generic/unistd.h */
-#ifndef SYS_pidfd_open
-#define SYS_pidfd_open 434
-#endif
-#ifndef SYS_pidfd_getfd
-#define SYS_pidfd_getfd 438
-#endif
 #ifndef PIDFD_THREAD
 #define PIDFD_THREAD O_EXCL /* include/uapi/linux/pidfd.h, 6.9 */
 #endif
-
-static int pidfd_open(pid_t pid, unsigned flags)
-{
-	long fd = syscall(SYS_pidfd_open, pid, flags); /* close-on-exec by itself */
-
-	return fd < 0 ? -errno : (int)fd;
-}
-
-static int pidfd_getfd(int pidfd, int fd)
-{
-	long got = syscall(SYS_pidfd_getfd, pidfd, fd, 0); /* close-on-exec by itself */
-
-	return got < 0 ? -errno : (int)got;
-}
 
 /* The process of a thread: proc_pid_status(5). */
 static int process_of(pid_t tid, pid_t *ret)
@@ -72,11 +52,11 @@ static int open_thread(pid_t tid)
 	pid_t pid;
 	int fd, r;
 
-	fd = pidfd_open(tid, PIDFD_THREAD);
+	fd = pidfd_of(tid, PIDFD_THREAD);
 	if (fd != -EINVAL)
 		return fd;
 	r = process_of(tid, &pid);
-	return r < 0 ? r : pidfd_open(pid, 0);
+	return r < 0 ? r : pidfd_of(pid, 0);
 }
 
 void targets_init(struct targets *targets, unsigned n_slots)
@@ -110,7 +90,7 @@ static int try_fd(struct targets *targets, pid_t tid, int fd)
 	int got;
 
 	if (known) {
-		got = pidfd_getfd(slot->pidfd, fd);
+		got = pidfd_duplicate(slot->pidfd, fd);
 		if (got != -ESRCH)
 			return got;
 		/* The number is a new thread's. */
@@ -120,7 +100,7 @@ static int try_fd(struct targets *targets, pid_t tid, int fd)
 	if (got < 0)
 		return got;
 	*slot = (struct target_slot){tid, got};
-	return pidfd_getfd(slot->pidfd, fd);
+	return pidfd_duplicate(slot->pidfd, fd);
 }
 
 int target_fd(struct targets *targets, pid_t tid, int fd)
@@ -141,20 +121,11 @@ int target_probe(void)
 	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	pidfd = pidfd_open(getpid(), 0);
+	pidfd = pidfd_of(getpid(), 0);
 	if (pidfd < 0)
 		return pidfd;
-	got = pidfd_getfd(pidfd, fd);
+	got = pidfd_duplicate(pidfd, fd);
 	return got < 0 ? got : 0;
-}
-
-static bool may_ptrace_all(void)
-{
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
-
-	return syscall(SYS_capget, &header, data) == 0 &&
-	       data[CAP_TO_INDEX(CAP_SYS_PTRACE)].effective & CAP_TO_MASK(CAP_SYS_PTRACE);
 }
 
 enum target_reach target_reach(void)
@@ -167,7 +138,7 @@ enum target_reach target_reach(void)
 		scope = '0';
 	if (scope == '0')
 		return TARGET_ALL;
-	if (scope != '3' && may_ptrace_all())
+	if (scope != '3' && visit_has_capability(CAP_SYS_PTRACE))
 		return TARGET_ALL;
 	return scope == '1' ? TARGET_DECLARED : TARGET_NONE;
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "transient-cgroup.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>

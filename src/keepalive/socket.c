@@ -8,7 +8,6 @@
 #include <netinet/tcp.h>
 #include <stddef.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/macro.h"

@@ -7,23 +7,17 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
 
 #include "base/cleanup.h"
 #include "base/number.h"
 #include "keepalive/error.h"
+#include "keepalive/visit.h"
 #include "lab.h"
-
-#define NEEDED (1U << CAP_SYS_ADMIN | 1U << CAP_NET_ADMIN | 1U << CAP_NET_RAW)
 
 static bool privileged(void)
 {
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
-
-	if (syscall(SYS_capget, &header, data) < 0)
-		return false;
-	return (data[0].effective & NEEDED) == NEEDED;
+	return visit_has_capability(CAP_SYS_ADMIN) && visit_has_capability(CAP_NET_ADMIN) &&
+	       visit_has_capability(CAP_NET_RAW);
 }
 
 static int write_text(const char *path, const char *text)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* nftables by nft(8), as a program: its library is under the GPL. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>

@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 
 #include "base/cleanup.h"
+#include "base/pidfd.h"
 #include "keepalive/error.h"
 
 extern char **environ;
@@ -186,8 +187,8 @@ pid_t spawn(int netns, char *const argv[], char *const env[], const int stdio[3]
 		return error_set(error, r, "%s: %s", argv[0], strerror(-r));
 
 	/* Nobody else waits for it, so the number cannot be another's yet. */
-	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	r = pidfd < 0 ? -errno : 0;
+	pidfd = pidfd_of(pid, 0);
+	r = pidfd < 0 ? pidfd : 0;
 	if (r < 0) {
 		kill(pid, SIGKILL);
 		failure.what = "pidfd_open";

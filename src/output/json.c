@@ -132,9 +132,3 @@ void json_end_array(struct json *json)
 {
 	close_nest(json, ']');
 }
-
-void json_raw(struct json *json, const char *key, const char *value, size_t len)
-{
-	json_end_(json, json_begin_(json, key));
-	add(json, value, len);
-}

@@ -134,6 +134,3 @@ static inline void json_string(struct json *json, const char *key, const char *v
 	else
 		json_null(json, key);
 }
-
-/* A value that is JSON already, made by the caller, in one piece. */
-void json_raw(struct json *json, const char *key, const char *value, size_t len);

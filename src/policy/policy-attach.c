@@ -11,7 +11,6 @@
 
 #include "base/cleanup.h"
 #include "base/macro.h"
-#include "keepalive/error.h"
 #include "policy-fill.h"
 #include "policy-hooks.h"
 #include "policy-kernel.h"

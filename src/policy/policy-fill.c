@@ -198,15 +198,6 @@ int policy_in_force(const struct policy_fds *fds, struct policy_set **ret)
 	return 1;
 }
 
-int policy_clear(const struct policy_fds *fds)
-{
-	__u32 zero = 0;
-
-	if (bpf_map_delete_elem(fds->sets, &zero) < 0)
-		return errno == ENOENT ? 0 : -errno;
-	return 1;
-}
-
 int policy_count_read(const struct policy_fds *fds, const struct policy_set *set, size_t rule,
 		      struct policy_count *ret)
 {

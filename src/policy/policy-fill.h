@@ -2,7 +2,6 @@
 /* A policy in and out of the maps of a load. */
 #pragma once
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "bpf/policy/policy.h"
@@ -32,9 +31,6 @@ int policy_swap(const struct policy_fds *fds, struct policy_set *set,
 
 /* 1: a copy of what is in force, the caller's to free(); 0: nothing is. */
 int policy_in_force(const struct policy_fds *fds, struct policy_set **ret);
-
-/* Nothing is in force any more. 1: something was; 0. */
-int policy_clear(const struct policy_fds *fds);
 
 int policy_count_single(const struct policy_fds *fds, struct policy_single_count *ret);
 

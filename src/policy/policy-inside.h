@@ -28,3 +28,12 @@ void policy_target_free(struct policy_target *target);
  */
 int policy_tidy(const struct policy_pins *pins, struct cgroups *cgroups,
 		struct policy_place *places, size_t *n);
+
+/*
+ * All that is in force, tidied, and the cgroup that is meant: for status and remove. With nothing
+ * ever applied *ret_n is 0. target, pins and *ret_places are the caller's to clean up, also after a
+ * failure; words are said.
+ */
+int policy_in_force_open(const char *cgroup, struct policy_target *target, struct policy_pins *pins,
+			 struct policy_place **ret_places, size_t *ret_n,
+			 struct tcpkeep_error *ret_error);

@@ -326,6 +326,27 @@ int policy_kernel_apply(const struct policy *policy, const struct policy_apply_o
 	return 0;
 }
 
+int policy_in_force_open(const char *cgroup, struct policy_target *target, struct policy_pins *pins,
+			 struct policy_place **ret_places, size_t *ret_n,
+			 struct tcpkeep_error *ret_error)
+{
+	int r;
+
+	*ret_n = 0;
+	r = policy_target_open(cgroup, target, ret_error);
+	if (r < 0)
+		return r;
+	r = policy_pins_open(false, pins, ret_error);
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return r;
+	r = policy_pins_list(pins, ret_places, ret_n);
+	if (r >= 0)
+		r = policy_tidy(pins, target->cgroups, *ret_places, ret_n);
+	return r < 0 ? policy_words(r, ret_error) : 0;
+}
+
 int policy_kernel_remove(const char *cgroup, bool all, struct tcpkeep_error *ret_error)
 {
 	_cleanup_(policy_target_free) struct policy_target target = {.fd = -1};
@@ -334,19 +355,9 @@ int policy_kernel_remove(const char *cgroup, bool all, struct tcpkeep_error *ret
 	int r, removed = 0;
 	size_t n;
 
-	r = policy_target_open(all ? NULL : cgroup, &target, ret_error);
+	r = policy_in_force_open(all ? NULL : cgroup, &target, &pins, &places, &n, ret_error);
 	if (r < 0)
 		return r;
-	r = policy_pins_open(false, &pins, ret_error);
-	if (r == -ENOENT)
-		return 0;
-	if (r < 0)
-		return r;
-	r = policy_pins_list(&pins, &places, &n);
-	if (r >= 0)
-		r = policy_tidy(&pins, target.cgroups, places, &n);
-	if (r < 0)
-		return policy_words(r, ret_error);
 	for (size_t i = 0; i < n; i++) {
 		if (!all && places[i].cgroup != target.id)
 			continue;

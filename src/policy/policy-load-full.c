@@ -7,15 +7,7 @@
 #include "bpf/policy/policy.h"
 #include "policy-load.h"
 #include "policy.skel.h"
-
-/* What libbpf says goes nowhere: commands speak, and they have better words. */
-static int be_silent(enum libbpf_print_level level, const char *format, va_list args)
-{
-	(void)level;
-	(void)format;
-	(void)args;
-	return 0;
-}
+#include "sockets/bpf-silent.h"
 
 static int keep(int fd)
 {
@@ -28,7 +20,7 @@ int policy_load_full(uint32_t hz, uint64_t cgroup, struct policy_fds *ret)
 	struct policy_full *skeleton;
 	int r;
 
-	libbpf_set_print(be_silent);
+	bpf_be_silent();
 	skeleton = policy_full__open();
 	if (!skeleton)
 		return -errno;

@@ -7,15 +7,7 @@
 #include "bpf/policy/policy.h"
 #include "policy-load.h"
 #include "single.skel.h"
-
-/* What libbpf says goes nowhere: commands speak, and they have better words. */
-static int be_silent(enum libbpf_print_level level, const char *format, va_list args)
-{
-	(void)level;
-	(void)format;
-	(void)args;
-	return 0;
-}
+#include "sockets/bpf-silent.h"
 
 static int keep(int fd)
 {
@@ -28,7 +20,7 @@ int policy_load_single_full(uint32_t hz, const struct policy_action *action, str
 	struct single_full *skeleton;
 	int r;
 
-	libbpf_set_print(be_silent);
+	bpf_be_silent();
 	skeleton = single_full__open();
 	if (!skeleton)
 		return -errno;

@@ -4,20 +4,9 @@
 #include <fcntl.h>
 #include <string.h>
 
-/* The generated code's style is its own. */
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wconversion"
-#pragma GCC diagnostic ignored "-Wpointer-arith"
-#pragma GCC diagnostic ignored "-Wshadow"
-#pragma GCC diagnostic ignored "-Wunused-function"
-#pragma GCC diagnostic ignored "-Wmissing-prototypes"
-#pragma GCC diagnostic ignored "-Wsign-compare"
-#pragma GCC diagnostic ignored "-Woverlength-strings"
 #include "bpf/policy/policy.h"
-#include "single.lskel.h"
-#pragma GCC diagnostic pop
-
 #include "policy-load.h"
+#include "single.lskel.h"
 
 static int keep(int fd)
 {

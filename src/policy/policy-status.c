@@ -196,19 +196,9 @@ int policy_kernel_status(const char *cgroup, policy_kernel_status_fn fn, void *u
 	size_t n;
 	int r, told = 0;
 
-	r = policy_target_open(cgroup, &target, ret_error);
+	r = policy_in_force_open(cgroup, &target, &pins, &places, &n, ret_error);
 	if (r < 0)
 		return r;
-	r = policy_pins_open(false, &pins, ret_error);
-	if (r == -ENOENT)
-		return 0;
-	if (r < 0)
-		return r;
-	r = policy_pins_list(&pins, &places, &n);
-	if (r >= 0)
-		r = policy_tidy(&pins, target.cgroups, places, &n);
-	if (r < 0)
-		return policy_words(r, ret_error);
 	all = (struct all){&pins, places, n, target.cgroups};
 	for (size_t i = 0; i < n; i++) {
 		if (cgroup && places[i].cgroup != target.id)

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "judge.h"
 
-#include <errno.h>
-
 #include "base/macro.h"
 
 /* A busy computer runs its timers late, on top of what the wheel makes of them. */

@@ -4,17 +4,9 @@
 #include <errno.h>
 
 #include "bpf-load.h"
+#include "bpf-silent.h"
 #include "bpf/list/list.h"
 #include "list.skel.h"
-
-/* What libbpf says goes nowhere: commands speak, and they have better words. */
-static int be_silent(enum libbpf_print_level level, const char *format, va_list args)
-{
-	(void)level;
-	(void)format;
-	(void)args;
-	return 0;
-}
 
 static void destroy(void *handle)
 {
@@ -26,7 +18,7 @@ int bpf_load_full(const struct bpf_config *config, struct bpf_programs *ret)
 	struct list_full *skeleton;
 	int r;
 
-	libbpf_set_print(be_silent);
+	bpf_be_silent();
 	skeleton = list_full__open();
 	if (!skeleton)
 		return -errno;

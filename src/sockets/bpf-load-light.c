@@ -3,20 +3,9 @@
 #include <errno.h>
 #include <string.h>
 
-/* The generated code's style is its own. */
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wconversion"
-#pragma GCC diagnostic ignored "-Wpointer-arith"
-#pragma GCC diagnostic ignored "-Wshadow"
-#pragma GCC diagnostic ignored "-Wunused-function"
-#pragma GCC diagnostic ignored "-Wmissing-prototypes"
-#pragma GCC diagnostic ignored "-Wsign-compare"
-#pragma GCC diagnostic ignored "-Woverlength-strings"
+#include "bpf-load.h"
 #include "bpf/list/list.h"
 #include "list.lskel.h"
-#pragma GCC diagnostic pop
-
-#include "bpf-load.h"
 
 static void destroy(void *handle)
 {

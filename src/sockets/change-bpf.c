@@ -2,20 +2,18 @@
 #include "change-bpf.h"
 
 #include <errno.h>
-#include <linux/bpf.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/macro.h"
 #include "bpf-denied.h"
+#include "bpf-iterator.h"
 #include "bpf/set/set.h"
 #include "change-load.h"
 #include "keepalive/error.h"
-#include "keepalive/visit.h"
 
 /*
  * Records that one read asks for: bpf_seq_read() changes so many sockets and no more, and the
@@ -179,36 +177,6 @@ void change_bpf_close(struct change_bpf **bpf)
 
 /* ----------------------------------------------------------------------------------- the walk */
 
-struct iterator {
-	int program_fd;
-	int fd;
-};
-
-static int bpf_call(enum bpf_cmd command, union bpf_attr *attr)
-{
-	long r = syscall(SYS_bpf, command, attr, sizeof(*attr));
-
-	return r < 0 ? -errno : (int)r;
-}
-
-/* A walk over sockets covers the namespace of the thread that creates it. */
-static int create_iterator(void *userdata)
-{
-	struct iterator *iterator = userdata;
-	union bpf_attr attr = {0};
-	_cleanup_close_ int link = -1;
-
-	attr.link_create.prog_fd = (__u32)iterator->program_fd;
-	attr.link_create.attach_type = BPF_TRACE_ITER;
-	link = bpf_call(BPF_LINK_CREATE, &attr);
-	if (link < 0)
-		return link;
-	attr = (union bpf_attr){0};
-	attr.iter_create.link_fd = (__u32)link;
-	iterator->fd = bpf_call(BPF_ITER_CREATE, &attr);
-	return iterator->fd < 0 ? iterator->fd : 0;
-}
-
 static void explain(const struct set_record *record, struct change_outcome *ret)
 {
 	static const struct {
@@ -265,15 +233,13 @@ int change_bpf_walk(struct change_bpf *bpf, int netns, struct pace *pace,
 		    int (*done)(const struct change_outcome *outcome, void *userdata),
 		    void *userdata, struct tcpkeep_error *ret_error)
 {
-	struct iterator iterator = {bpf->program.program_fd, -1};
 	_cleanup_close_ int fd = -1;
 	bool more = true;
-	int r;
+	int r = 0;
 
-	r = netns_visit(netns, create_iterator, &iterator, ret_error);
-	if (r < 0)
-		return r;
-	fd = iterator.fd;
+	fd = bpf_iterator_open_in(netns, bpf->program.program_fd, ret_error);
+	if (fd < 0)
+		return fd;
 	while (r == 0 && more)
 		r = read_some(fd, pace, done, userdata, &more);
 	return r < 0 ? error_set(ret_error, r, "walk over the sockets: %s", strerror(-r)) : r;

@@ -3,18 +3,10 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 
+#include "bpf-silent.h"
 #include "bpf/set/set.h"
 #include "change-load.h"
 #include "set.skel.h"
-
-/* What libbpf says goes nowhere: commands speak, and they have better words. */
-static int be_silent(enum libbpf_print_level level, const char *format, va_list args)
-{
-	(void)level;
-	(void)format;
-	(void)args;
-	return 0;
-}
 
 static void destroy(void *handle)
 {
@@ -26,7 +18,7 @@ int change_load_full(const struct change_load *load, struct change_program *ret)
 	struct set_full *skeleton;
 	int r;
 
-	libbpf_set_print(be_silent);
+	bpf_be_silent();
 	skeleton = set_full__open();
 	if (!skeleton)
 		return -errno;

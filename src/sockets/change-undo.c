@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* From a row and what a change did to its socket to what gives back what it had. */
-#include "base/macro.h"
 #include "change.h"
 
 /*

@@ -2,24 +2,16 @@
 #include "getfd.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/pidfd.h"
 #include "keepalive/error.h"
 #include "keepalive/socket.h"
 
-/* One number on all architectures since 5.3 and 5.6: include/uapi/asm-generic/unistd.h */
-#ifndef SYS_pidfd_open
-#define SYS_pidfd_open 434
-#endif
-#ifndef SYS_pidfd_getfd
-#define SYS_pidfd_getfd 438
-#endif
 #ifndef SO_COOKIE
 #define SO_COOKIE 57
 #endif
@@ -38,20 +30,6 @@ struct getfd {
 	struct slot slots[SLOTS];
 };
 
-static int pidfd_open(int pid)
-{
-	long fd = syscall(SYS_pidfd_open, pid, 0); /* close-on-exec by itself */
-
-	return fd < 0 ? -errno : (int)fd;
-}
-
-static int pidfd_getfd(int pidfd, int fd)
-{
-	long got = syscall(SYS_pidfd_getfd, pidfd, fd, 0); /* close-on-exec by itself */
-
-	return got < 0 ? -errno : (int)got;
-}
-
 /* Are the two calls there? Tried on one's own process, which is always allowed. */
 static int try_own(void)
 {
@@ -60,10 +38,10 @@ static int try_own(void)
 	probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (probe < 0)
 		return -errno;
-	pidfd = pidfd_open(getpid());
+	pidfd = pidfd_of(getpid(), 0);
 	if (pidfd < 0)
 		return pidfd;
-	got = pidfd_getfd(pidfd, probe);
+	got = pidfd_duplicate(pidfd, probe);
 	return got < 0 ? got : 0;
 }
 
@@ -128,7 +106,7 @@ static int find_slot(struct getfd *getfd, int pid, struct slot **ret)
 	if (slot->pid != pid) {
 		cleanup_close(&slot->pidfd);
 		*slot = (struct slot){.pidfd = -1};
-		fd = pidfd_open(pid);
+		fd = pidfd_of(pid, 0);
 		if (is_want(fd))
 			return fd;
 		*slot = (struct slot){.pid = pid, .pidfd = fd < 0 ? -1 : fd};
@@ -149,7 +127,7 @@ static int try_duplicate(struct getfd *getfd, const struct socket_owner *owner)
 		return -EPERM;
 	if (slot->pidfd < 0)
 		return -ESRCH;
-	fd = pidfd_getfd(slot->pidfd, owner->fd);
+	fd = pidfd_duplicate(slot->pidfd, owner->fd);
 	/* Access is to a process: __pidfd_fget() asks ptrace_may_access() and nothing of the
 	 * descriptor. */
 	slot->denied = fd == -EPERM || fd == -EACCES;

@@ -2,19 +2,17 @@
 #include "source-bpf.h"
 
 #include <errno.h>
-#include <linux/bpf.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/macro.h"
 #include "bpf-denied.h"
+#include "bpf-iterator.h"
 #include "bpf-load.h"
 #include "bpf/list/list.h"
 #include "keepalive/error.h"
-#include "keepalive/visit.h"
 
 /* A read never gives more than the kernel's buffer of an iterator: PAGE_SIZE << 3
  * (kernel/bpf/bpf_iter.c). */
@@ -23,13 +21,6 @@
 struct source_bpf {
 	struct bpf_programs programs;
 };
-
-static int bpf(enum bpf_cmd command, union bpf_attr *attr)
-{
-	long r = syscall(SYS_bpf, command, attr, sizeof(*attr));
-
-	return r < 0 ? -errno : (int)r;
-}
 
 static int fail_load(int r, struct tcpkeep_error *ret_error)
 {
@@ -92,29 +83,6 @@ void source_bpf_close(struct source_bpf **source)
 }
 
 /* ------------------------------------------------------------------------------ one walk */
-
-struct iterator {
-	int program_fd;
-	int fd;
-};
-
-/* A walk over sockets covers the namespace of the thread that creates it. */
-static int create_iterator(void *userdata)
-{
-	struct iterator *iterator = userdata;
-	union bpf_attr attr = {0};
-	_cleanup_close_ int link = -1;
-
-	attr.link_create.prog_fd = (__u32)iterator->program_fd;
-	attr.link_create.attach_type = BPF_TRACE_ITER;
-	link = bpf(BPF_LINK_CREATE, &attr);
-	if (link < 0)
-		return link;
-	attr = (union bpf_attr){0};
-	attr.iter_create.link_fd = (__u32)link;
-	iterator->fd = bpf(BPF_ITER_CREATE, &attr);
-	return iterator->fd < 0 ? iterator->fd : 0;
-}
 
 /* Records of one size, as many as a read gives. */
 static int read_all(int fd, size_t record, int (*fn)(const void *records, size_t n, void *userdata),
@@ -184,15 +152,12 @@ static int add_owners(const void *records, size_t n, void *userdata)
 int source_bpf_owners(struct source_bpf *source, struct owners *owners,
 		      struct tcpkeep_error *ret_error)
 {
-	struct iterator iterator = {source->programs.owners_fd, -1};
+	_cleanup_close_ int fd = bpf_iterator_open(source->programs.owners_fd);
 	struct owners_walk walk = {.owners = owners};
-	_cleanup_close_ int fd = -1;
 	int r;
 
-	r = create_iterator(&iterator);
-	if (r < 0)
-		return fail_load(r, ret_error);
-	fd = iterator.fd;
+	if (fd < 0)
+		return fail_load(fd, ret_error);
 	r = read_all(fd, sizeof(struct list_owner), add_owners, &walk);
 	return r < 0 ? error_set(ret_error, r, "walk over the descriptors: %s", strerror(-r)) : r;
 }
@@ -213,16 +178,14 @@ int source_bpf_rows(struct source_bpf *source, int netns,
 		    int (*fn)(const struct socket_row *rows, size_t n, void *userdata),
 		    void *userdata, struct tcpkeep_error *ret_error)
 {
-	struct iterator iterator = {source->programs.sockets_fd, -1};
 	struct rows_walk walk = {fn, userdata};
 	_cleanup_close_ int fd = -1;
 	int r;
 
 	memset(source->programs.listens, 0, LIST_PORTS);
-	r = netns_visit(netns, create_iterator, &iterator, ret_error);
-	if (r < 0)
-		return r;
-	fd = iterator.fd;
+	fd = bpf_iterator_open_in(netns, source->programs.sockets_fd, ret_error);
+	if (fd < 0)
+		return fd;
 	r = read_all(fd, sizeof(struct socket_row), hand_rows, &walk);
 	return r < 0 ? error_set(ret_error, r, "walk over the sockets: %s", strerror(-r)) : r;
 }

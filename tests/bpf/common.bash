@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: MIT
 # Shared by the tests of the bpf method: each test has a cgroup of its own, and tcpkeep runs inside it.
-# shellcheck disable=SC2034 # the test files use them
+# shellcheck disable=SC2034 # helpers/methods uses it
 
-load ../cli/common
-load ../seccomp/helpers
+load ../helpers/netns
+load ../helpers/methods
+load ../helpers/processes
 
-SETTINGS=(time=61 intvl=11 probes=7)
-OURS="1 61 11 7"
-NONE="0 7200 75 9"
+METHOD=bpf
 
 # What every method of this kernel lacks is a skip, once: who runs the tests may be anybody.
 setup() {
@@ -37,24 +36,6 @@ inside() {
 # in_cgroup COMMAND...: the same in the network that is there.
 in_cgroup() {
 	sh -c 'echo $$ >"$CG/cgroup.procs"; exec "$@" 3>&- 4>&-' sh "$@"
-}
-
-# A static program in it: under OPTIONS... -- SCENARIO
-under() {
-	local options=()
-	while [ "$1" != -- ]; do
-		options+=("$1")
-		shift
-	done
-	shift
-	inside "$TCPKEEP" run --method bpf "${SETTINGS[@]}" "${options[@]}" -- "$SECCOMP_PROGRAM" "$@"
-}
-
-# All sockets that it shows have these values.
-all_are() {
-	[ "$status" -eq 0 ]
-	[ -n "$output" ]
-	[ "$(cut -d' ' -f2- <<<"$output" | sort -u)" = "$1" ]
 }
 
 # The cgroups of runs, in the test's.

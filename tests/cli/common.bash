@@ -1,13 +1,4 @@
 # SPDX-License-Identifier: MIT
 # Shared by the CLI tests. TCPKEEP is the program, SOURCE the source tree, BUILD the build tree.
 
-bats_require_minimum_version 1.5.0
-
-# Runs a command in a network namespace of its own (a user namespace as well when not root).
-in_netns() {
-	if [ "$(id -u)" = 0 ]; then
-		run --separate-stderr unshare --net -- "$@"
-	else
-		run --separate-stderr unshare --user --map-root-user --net -- "$@"
-	fi
-}
+load ../helpers/netns

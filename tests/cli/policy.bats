@@ -3,6 +3,7 @@
 # (helpers/room): what is pinned, and which sockets are open, is the whole machine's otherwise.
 
 load common
+load holder
 
 setup() {
 	cd "$BATS_TEST_TMPDIR"
@@ -525,26 +526,10 @@ END
 
 # ------------------------------------------------------------------------------ what is open
 
-# hold MANY [PATH]: the holder of set.bats, in the cgroup or one beneath it; MANY more connections to port 5435.
+# hold MANY [PATH]: the holder in a network of its own, in the cgroup or one beneath it.
 hold() {
-	local answers=$BATS_TEST_TMPDIR/answers
 	export STATE_DIRECTORY=$BATS_TEST_TMPDIR/state
-	mkfifo "$BATS_TEST_TMPDIR/orders" "$answers"
-	bash -c 'echo $$ >"$1/cgroup.procs"; shift; exec "$@"' _ "${2-$GROUP}" unshare --net -- \
-		python3 "$SOURCE/tests/cli/set-holder.py" "$BATS_TEST_TMPDIR/orders" "$answers" "$1" 3>&- &
-	HOLDER=$!
-	exec 8<>"$BATS_TEST_TMPDIR/orders" 9<>"$answers"
-	read -t 20 -r _ <&9
-}
-
-expect() {
-	local answer
-	echo "$1" >&8
-	read -t 20 -r answer <&9
-	[ "$answer" = "$2" ] || {
-		echo "$1 has '$answer', not '$2'"
-		return 1
-	}
+	start_holder "$1" bash -c 'echo $$ >"$1/cgroup.procs"; shift; exec "$@"' _ "${2-$GROUP}" unshare --net --
 }
 
 @test "apply --existing: open connections get what the rules say, and set --undo gives it back" {

@@ -3,6 +3,7 @@
 # by getsockopt(). What the engine does with each kind of socket is in tests/net/set-*.
 
 load common
+load holder
 
 setup_file() {
 	[ "$(id -u)" = 0 ] || skip "needs root: other processes' sockets in another network namespace"
@@ -24,35 +25,11 @@ teardown() {
 	fi
 }
 
-# hold [MANY] [COMMAND...]: starts the holder, MANY more connections to port 5435; under COMMAND.
+# hold [MANY] [COMMAND...]: the holder in a network of its own.
 hold() {
 	local many=${1:-0}
 	shift || true
-	mkfifo "$BATS_TEST_TMPDIR/orders" "$BATS_TEST_TMPDIR/answers"
-	unshare --net -- "$@" "$PYTHON3" "$SOURCE/tests/cli/set-holder.py" "$BATS_TEST_TMPDIR/orders" \
-		"$BATS_TEST_TMPDIR/answers" "$many" 3>&- &
-	HOLDER=$!
-	# Both ways: a holder that could not start is an answer that does not come.
-	exec 8<>"$BATS_TEST_TMPDIR/orders" 9<>"$BATS_TEST_TMPDIR/answers"
-	read -t 20 -r FDS <&9
-}
-
-ask() {
-	local answer
-	echo "$*" >&8
-	read -t 20 -r answer <&9
-	echo "$answer"
-}
-
-# expect NAME VALUES...
-expect() {
-	local name=$1 answer
-	shift
-	answer=$(ask "$name")
-	[ "$answer" = "$*" ] || {
-		echo "$name has '$answer', not '$*'"
-		return 1
-	}
+	start_holder "$many" unshare --net -- "$@"
 }
 
 inside() {

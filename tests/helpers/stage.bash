@@ -12,6 +12,20 @@ OURS="on=1 time=61 intvl=11 probes=7 user-timeout=0"
 
 # ------------------------------------------------------------------------------ starting, ending
 
+# open_stage: first of all, in setup_file(); end_all is the last.
+open_stage() {
+	export STAGE=$BATS_FILE_TMPDIR STARTED=$EPOCHSECONDS HOME=$BATS_FILE_TMPDIR
+	PATH=$PATH:/usr/sbin:/sbin
+	# What as_nobody has to come through.
+	chmod 755 "$BATS_RUN_TMPDIR" "${BATS_FILE_TMPDIR%/*}" "$BATS_FILE_TMPDIR"
+	# Input that never comes and never ends: who reads it holds it open for writing, too.
+	mkfifo "$STAGE/stdin"
+	exec 8<>"$STAGE/stdin"
+	# A version manager's python3 is a script that takes its time.
+	PYTHON3=$(python3 -c 'import sys; print(sys.executable)' || echo python3)
+	export PYTHON3
+}
+
 # start NAME PROGRAM READY COMMAND...: in the background. PROGRAM is what has to be there. READY is
 # the line of its output that says that it has done all it does to its sockets, or :PORT where it
 # listens, or "": to be connected is all.

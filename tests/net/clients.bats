@@ -13,16 +13,8 @@ load ../helpers/servers
 load clients/programs
 
 setup_file() {
-	export STAGE=$BATS_FILE_TMPDIR STARTED=$EPOCHSECONDS
-	export HOME=$BATS_FILE_TMPDIR
-	PATH=$PATH:/usr/sbin:/sbin:$(postgres_path)
-	# What as_nobody has to come through.
-	chmod 755 "$BATS_RUN_TMPDIR" "$BATS_FILE_TMPDIR"
-	# Input that never comes and never ends: who reads it holds it open for writing, too.
-	mkfifo "$STAGE/stdin"
-	exec 8<>"$STAGE/stdin"
-	# A version manager's python3 is a script that takes its time.
-	PYTHON3=$(python3 -c 'import sys; print(sys.executable)' || echo python3)
+	open_stage
+	PATH=$PATH:$(postgres_path)
 	start_servers
 	start_visitors
 	start_database_clients

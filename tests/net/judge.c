@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* The model's events against what was observed, one by one. */
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>

@@ -12,16 +12,11 @@ load ../helpers/stage
 DEADLINE_S=60
 
 setup_file() {
-	export STAGE=$BATS_FILE_TMPDIR SOCKETS=$SOURCE/tests/net/list/sockets.py
-	PATH=$PATH:/usr/sbin:/sbin
-	# What as_nobody has to come through, whatever root's umask is.
+	# as_nobody has to come through, whatever root's umask is.
 	umask 022
-	chmod 755 "$BATS_RUN_TMPDIR" "${BATS_FILE_TMPDIR%/*}" "$BATS_FILE_TMPDIR"
+	open_stage
+	export SOCKETS=$SOURCE/tests/net/list/sockets.py
 	mkdir "$STAGE/mounts"
-	mkfifo "$STAGE/stdin"
-	exec 8<>"$STAGE/stdin"
-	PYTHON3=$(python3 -c 'import sys; print(sys.executable)' || echo python3)
-	export PYTHON3
 }
 
 # Also after a test that has failed half way.

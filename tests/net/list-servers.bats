@@ -14,14 +14,8 @@ load clients/programs
 NGINX_WORKERS=70
 
 setup_file() {
-	export STAGE=$BATS_FILE_TMPDIR STARTED=$EPOCHSECONDS
-	export HOME=$BATS_FILE_TMPDIR
-	PATH=$PATH:/usr/sbin:/sbin:$(postgres_path)
-	chmod 755 "$BATS_RUN_TMPDIR" "$BATS_FILE_TMPDIR"
-	mkfifo "$STAGE/stdin"
-	exec 8<>"$STAGE/stdin"
-	PYTHON3=$(python3 -c 'import sys; print(sys.executable)' || echo python3)
-	export PYTHON3
+	open_stage
+	PATH=$PATH:$(postgres_path)
 	start_some
 	await_all
 	SOURCES=diag-fd

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The old policy or the new, never a part: under load, through kill -9 at every step, two at once.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Every kind of rule, on the running kernel: who is given the settings, and who is not. */
-#include <errno.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>

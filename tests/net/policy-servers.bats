@@ -19,13 +19,9 @@ setup_file() {
 	[ "$ROOM_USERS" = 1 ] || skip "not root"
 	mount=$(awk '$(NF - 2) == "cgroup2" { print $5; exit }' /proc/self/mountinfo)
 	{ [ -n "$mount" ] && GROUP=$(mktemp -d "$mount/tcpkeep-servers-XXXXXXXX"); } || skip "no cgroup2 that is writable"
-	export GROUP STAGE=$BATS_FILE_TMPDIR STARTED=$EPOCHSECONDS HOME=$BATS_FILE_TMPDIR
-	PATH=$PATH:/usr/sbin:/sbin:$(postgres_path)
-	PYTHON3=$(python3 -c 'import sys; print(sys.executable)' || echo python3)
-	export PYTHON3
-	chmod 755 "$BATS_RUN_TMPDIR" "$BATS_FILE_TMPDIR"
-	mkfifo "$STAGE/stdin"
-	exec 8<>"$STAGE/stdin"
+	export GROUP
+	open_stage
+	PATH=$PATH:$(postgres_path)
 	start_all
 }
 

@@ -10,13 +10,9 @@ load ../helpers/servers
 load clients/programs
 
 setup_file() {
-	export STAGE=$BATS_FILE_TMPDIR HOME=$BATS_FILE_TMPDIR STATE_DIRECTORY=$BATS_FILE_TMPDIR/state
-	PATH=$PATH:/usr/sbin:/sbin:$(postgres_path)
-	chmod 755 "$BATS_RUN_TMPDIR" "$BATS_FILE_TMPDIR"
-	mkfifo "$STAGE/stdin"
-	exec 8<>"$STAGE/stdin"
-	PYTHON3=$(python3 -c 'import sys; print(sys.executable)' || echo python3)
-	export PYTHON3
+	open_stage
+	PATH=$PATH:$(postgres_path)
+	export STATE_DIRECTORY=$STAGE/state
 	# Without values of ours: the servers as they are.
 	RUN=()
 	start silent python3 ready "$PYTHON3" "$CLIENTS/hold.py" listen $SILENT $BEHIND_NGINX

@@ -22,61 +22,13 @@
 #include "base/cleanup.h"
 #include "base/macro.h"
 #include "connections.h"
+#include "holder.h"
 #include "lab/lab.h"
 #include "sockets/proc-owners.h"
 #include "sockets/source-diag.h"
 #include "unit/unit.h"
 
 #define HOSTILE "\033[31m\nx\377" /* a process may call itself so */
-
-/* A process that waits; what it inherits it holds. Its end of a pipe says what to do next. */
-struct holder {
-	pid_t pid;
-	int order, answer;
-};
-
-/* do_this runs in the process, again for each order. */
-static struct holder holder_start(const char *name, void (*do_this)(void *userdata), void *userdata)
-{
-	int orders[2], answers[2];
-	struct holder holder;
-	char byte;
-
-	assert_int_equal(pipe2(orders, O_CLOEXEC), 0);
-	assert_int_equal(pipe2(answers, O_CLOEXEC), 0);
-	holder = (struct holder){fork(), orders[1], answers[0]};
-	if (holder.pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		prctl(PR_SET_NAME, name);
-		close(orders[1]);
-		while (write(answers[1], "", 1) == 1 && read(orders[0], &byte, 1) == 1)
-			if (do_this)
-				do_this(userdata);
-		_exit(0);
-	}
-	assert_true(holder.pid > 0);
-	close(orders[0]);
-	close(answers[1]);
-	assert_int_equal(read(holder.answer, &byte, 1), 1);
-	return holder;
-}
-
-static void holder_order(struct holder *holder)
-{
-	char byte;
-
-	assert_int_equal(write(holder->order, "", 1), 1);
-	assert_int_equal(read(holder->answer, &byte, 1), 1);
-}
-
-static void holder_end(struct holder *holder)
-{
-	/* An end of the pipe will not do: holders that were started later hold it as well. */
-	kill(holder->pid, SIGKILL);
-	close(holder->order);
-	close(holder->answer);
-	assert_int_equal(waitpid(holder->pid, NULL, 0), holder->pid);
-}
 
 /* --------------------------------------------------------------------------------- one look */
 

@@ -1,30 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The preload library in real programs on the real kernel. A program runs with the library inside;
- * its sockets are read from this process, through descriptors of its own (pidfd_getfd), so that
- * what is seen is what the kernel has and not what a hook says. Everything once more under
- * valgrind.
- */
-#include <errno.h>
-#include <fcntl.h>
+/* The preload library in real programs on the real kernel. Everything once more under valgrind. */
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/macro.h"
 #include "lab/lab.h"
+#include "subject.h"
 #include "unit/unit.h"
 
 #define OURS     "TCPKEEP=time=61 intvl=11 probes=7"
@@ -35,169 +25,6 @@
 /* small_library: the same with a table of 512 descriptors instead of 65536. */
 static const char *program, *early_program, *library, *small_library;
 static bool has_valgrind;
-
-/* ------------------------------------------------------------------- a program that is watched */
-
-#define SOCKETS_MAX 8
-
-struct subject {
-	pid_t pid;
-	int pidfd;
-	int input; /* closing it ends the program */
-	unsigned n_sockets;
-	struct {
-		char name[32];
-		int fd;
-	} sockets[SOCKETS_MAX];
-};
-
-/* The variables that count here are only those that a test gives. */
-static char **make_environment(const char *preloaded, const char *const *variables)
-{
-	static char preload[4096];
-	static char *environment[16];
-	static char rooted[256];
-	size_t n = 0;
-
-	snprintf(preload, sizeof(preload), "LD_PRELOAD=%s", preloaded);
-	environment[n++] = preload;
-	environment[n++] = (char *)"PATH=/usr/local/bin:/usr/bin:/bin";
-	for (; *variables; variables++) {
-		size_t len = strcspn(*variables, "@");
-
-		environment[n++] = (char *)*variables;
-		if ((*variables)[len] == '\0')
-			continue;
-		snprintf(rooted, sizeof(rooted), "%.*s%d", (int)len, *variables, getpid());
-		environment[n - 1] = rooted;
-	}
-	environment[n] = NULL;
-	return environment;
-}
-
-static void read_sockets(struct subject *subject, FILE *lines)
-{
-	char line[128];
-
-	while (fgets(line, sizeof(line), lines)) {
-		unsigned n = subject->n_sockets;
-
-		if (strcmp(line, "ready\n") == 0)
-			return;
-		assert_true(n < SOCKETS_MAX);
-		assert_int_equal(
-			sscanf(line, "%31s %d", subject->sockets[n].name, &subject->sockets[n].fd),
-			2);
-		subject->n_sockets++;
-	}
-	fail_msg("the program ended before it was ready");
-}
-
-static struct subject start(const char *preloaded, bool valgrind, const char *const *variables,
-			    const char *const *argv)
-{
-	const char *all[24] = {"valgrind", "-q", "--error-exitcode=99", "--trace-children=yes",
-			       "--leak-check=no"};
-	struct subject subject = {0};
-	int input[2], output[2];
-	size_t n = valgrind ? 5 : 0;
-	FILE *lines;
-
-	while (*argv)
-		all[n++] = *argv++;
-	all[n] = NULL;
-	assert_int_equal(pipe2(input, O_CLOEXEC), 0);
-	assert_int_equal(pipe2(output, O_CLOEXEC), 0);
-	subject.pid = fork();
-	assert_true(subject.pid >= 0);
-	if (subject.pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		dup2(input[0], STDIN_FILENO);
-		dup2(output[1], STDOUT_FILENO);
-		execvpe(all[0], (char **)all, make_environment(preloaded, variables));
-		_exit(127);
-	}
-	close(input[0]);
-	close(output[1]);
-	subject.input = input[1];
-	subject.pidfd = (int)syscall(SYS_pidfd_open, subject.pid, 0);
-	assert_true(subject.pidfd >= 0);
-	lines = fdopen(output[0], "r");
-	read_sockets(&subject, lines);
-	fclose(lines);
-	return subject;
-}
-
-static void finish(struct subject *subject)
-{
-	int status;
-
-	close(subject->input);
-	assert_int_equal(waitpid(subject->pid, &status, 0), subject->pid);
-	assert_int_equal(status, 0);
-	close(subject->pidfd);
-}
-
-/* A descriptor of our own for the program's socket. */
-static int grab(const struct subject *subject, const char *name)
-{
-	for (unsigned i = 0; i < subject->n_sockets; i++)
-		if (strcmp(subject->sockets[i].name, name) == 0) {
-			int fd = (int)syscall(SYS_pidfd_getfd, subject->pidfd,
-					      subject->sockets[i].fd, 0);
-
-			assert_true(fd >= 0);
-			return fd;
-		}
-	fail_msg("the program has no socket %s", name);
-	return -1;
-}
-
-static int option(int fd, int level, int name)
-{
-	socklen_t len = sizeof(int);
-	int value;
-
-	return getsockopt(fd, level, name, &value, &len) < 0 ? -errno : value;
-}
-
-static void set_option(int fd, int level, int name, int value)
-{
-	assert_int_equal(setsockopt(fd, level, name, &value, sizeof(value)), 0);
-}
-
-struct values {
-	int on, time_s, intvl_s, probes;
-};
-
-#define SET                                                                                        \
-	{                                                                                          \
-		1, 61, 11, 7                                                                       \
-	}
-#define UNTOUCHED                                                                                  \
-	{                                                                                          \
-		0, 7200, 75, 9                                                                     \
-	}
-#define NOT_TCP(r)                                                                                 \
-	{                                                                                          \
-		0, r, r, r                                                                         \
-	}
-
-static void expect(const struct subject *subject, const char *name, const struct values *want)
-{
-	_cleanup_close_ int fd = grab(subject, name);
-	struct values got = {
-		option(fd, SOL_SOCKET, SO_KEEPALIVE),
-		option(fd, IPPROTO_TCP, TCP_KEEPIDLE),
-		option(fd, IPPROTO_TCP, TCP_KEEPINTVL),
-		option(fd, IPPROTO_TCP, TCP_KEEPCNT),
-	};
-
-	if (memcmp(&got, want, sizeof(got)) != 0)
-		fail_msg("%s: on %d, %d/%d/%d instead of on %d, %d/%d/%d", name, got.on, got.time_s,
-			 got.intvl_s, got.probes, want->on, want->time_s, want->intvl_s,
-			 want->probes);
-}
 
 /* ------------------------------------------------------------------------------ the scenarios */
 
@@ -370,12 +197,13 @@ static void run_scenario(const struct scenario *scenario, bool valgrind)
 	struct subject subject;
 
 	memcpy(argv + 1, scenario->args, sizeof(scenario->args));
-	subject = start(scenario->small ? small_library : library, valgrind, scenario->variables,
-			argv);
+	subject = subject_start(scenario->small ? small_library : library, valgrind,
+				scenario->variables, argv);
 	for (size_t i = 0; i < ARRAY_SIZE(scenario->sockets); i++)
 		if (scenario->sockets[i].name)
-			expect(&subject, scenario->sockets[i].name, &scenario->sockets[i].values);
-	finish(&subject);
+			subject_expect(&subject, scenario->sockets[i].name,
+				       &scenario->sockets[i].values);
+	subject_finish(&subject);
 }
 
 static void test_scenario(void **state)
@@ -428,6 +256,11 @@ static void let_go(struct handed_down *h)
 	close(h->queued[1]);
 }
 
+static void set_option(int fd, int level, int name, int value)
+{
+	assert_int_equal(setsockopt(fd, level, name, &value, sizeof(value)), 0);
+}
+
 static void check_inherited(bool valgrind, bool by_shell)
 {
 	static const char *const variables[] = {ROOTED, NULL};
@@ -443,13 +276,13 @@ static void check_inherited(bool valgrind, bool by_shell)
 
 	snprintf(listener, sizeof(listener), "%d", h.listener);
 	snprintf(connected, sizeof(connected), "%d", h.connected);
-	subject = start(library, valgrind, variables, by_shell ? shell : direct);
-	expect(&subject, "connected", &set);
-	expect(&subject, "first", &set);
-	expect(&subject, "second", &set);
-	expect(&subject, "third", &set);
-	expect(&subject, "listener", &set);
-	finish(&subject);
+	subject = subject_start(library, valgrind, variables, by_shell ? shell : direct);
+	subject_expect(&subject, "connected", &set);
+	subject_expect(&subject, "first", &set);
+	subject_expect(&subject, "second", &set);
+	subject_expect(&subject, "third", &set);
+	subject_expect(&subject, "listener", &set);
+	subject_finish(&subject);
 	let_go(&h);
 }
 
@@ -481,13 +314,13 @@ static void check_not_first(const char *variable, bool listener_was_set, const s
 	}
 	snprintf(listener, sizeof(listener), "%d", h.listener);
 	snprintf(connected, sizeof(connected), "%d", h.connected);
-	subject = start(library, false, variables, argv);
-	expect(&subject, "connected", want);
-	expect(&subject, "first", &set);
-	expect(&subject, "second", &set);
-	expect(&subject, "third", &set);
-	expect(&subject, "listener", &set);
-	finish(&subject);
+	subject = subject_start(library, false, variables, argv);
+	subject_expect(&subject, "connected", want);
+	subject_expect(&subject, "first", &set);
+	subject_expect(&subject, "second", &set);
+	subject_expect(&subject, "third", &set);
+	subject_expect(&subject, "listener", &set);
+	subject_finish(&subject);
 	let_go(&h);
 }
 
@@ -549,10 +382,10 @@ static void test_idle_inherited_is_not_probed(void **state)
 	before = probes_sent();
 	snprintf(listener, sizeof(listener), "%d", h.listener);
 	snprintf(connected, sizeof(connected), "%d", h.connected);
-	subject = start(library, false, variables, argv);
+	subject = subject_start(library, false, variables, argv);
 	assert_int_equal(probes_sent(), before);
-	expect(&subject, "connected", &want);
-	finish(&subject);
+	subject_expect(&subject, "connected", &want);
+	subject_finish(&subject);
 	let_go(&h);
 }
 

@@ -5,7 +5,7 @@ load common
 
 @test "kill -9 of supervisor and guardian, again and again, under eight threads that connect: no call fails or hangs" {
 	in_netns bash -c '
-		. "$SOURCE/tests/seccomp/helpers.bash"
+		. "$SOURCE/tests/helpers/processes.bash"
 		ip link set lo up
 		mkfifo "$BATS_TEST_TMPDIR/in"
 		timeout 120 "$TCPKEEP" run --method seccomp --report --json -- "$SECCOMP_LOAD" <"$BATS_TEST_TMPDIR/in" >"$BATS_TEST_TMPDIR/out" &
@@ -35,7 +35,7 @@ load common
 
 @test "a supervisor that a bug ends (SIGSEGV) and one that dies too often: connections go on" {
 	in_netns bash -c '
-		. "$SOURCE/tests/seccomp/helpers.bash"
+		. "$SOURCE/tests/helpers/processes.bash"
 		ip link set lo up
 		mkfifo "$BATS_TEST_TMPDIR/in"
 		timeout 120 "$TCPKEEP" run --method seccomp --report --json -- "$SECCOMP_LOAD" <"$BATS_TEST_TMPDIR/in" >"$BATS_TEST_TMPDIR/out" &
@@ -64,7 +64,7 @@ load common
 
 @test "both end with the last process of the tree, not before" {
 	in_netns bash -c '
-		. "$SOURCE/tests/seccomp/helpers.bash"
+		. "$SOURCE/tests/helpers/processes.bash"
 		ip link set lo up
 		"$TCPKEEP" run --method seccomp -- sh -c "sleep 100 & echo \$! >\"$BATS_TEST_TMPDIR/child\""
 		one_is_there tcpkeep-answer && one_is_there tcpkeep-guard || exit 1
@@ -76,7 +76,7 @@ load common
 
 @test "kill -9 of the program takes it alone; of tcpkeep --report, the program as well" {
 	in_netns bash -c '
-		. "$SOURCE/tests/seccomp/helpers.bash"
+		. "$SOURCE/tests/helpers/processes.bash"
 		ip link set lo up
 		for report in "" --report; do
 			"$TCPKEEP" run --method seccomp $report -- sh -c "echo \$\$ >\"$BATS_TEST_TMPDIR/pid\"; exec sleep 100" &
@@ -92,7 +92,7 @@ load common
 
 @test "signals for a whole group or session do not reach them" {
 	in_netns bash -c '
-		. "$SOURCE/tests/seccomp/helpers.bash"
+		. "$SOURCE/tests/helpers/processes.bash"
 		ip link set lo up
 		mkfifo "$BATS_TEST_TMPDIR/in"
 		setsid sh -c "trap : TERM INT HUP; exec 0<>\"$BATS_TEST_TMPDIR/in\"; exec \"$TCPKEEP\" run --method seccomp -- sh -c \"trap : TERM INT HUP; echo ready; while :; do read x && exit 0; done\"" >"$BATS_TEST_TMPDIR/out" &

@@ -254,5 +254,5 @@ END
 		wait $!
 	'
 	[ "$status" -eq 0 ]
-	[ "$(grep -cE 'timer:\(keepalive,(29sec|30sec)' <<<"$output")" -eq 2 ]
+	[ "$(grep -cE 'timer:\(keepalive,(2[0-9]sec|30sec)' <<<"$output")" -eq 2 ]
 }
