@@ -215,13 +215,14 @@ static void check_name(struct policy_reader *reader, const struct policy_rule *r
 		     text + value->number);
 	if (kind == MATCH_CGROUP && world->cgroups &&
 	    !is_cgroup_known(world->cgroups, text + value->number, world->has_systemd))
-		warn(reader, rule, "cgroup: '%s' is not there now; until it is, no socket is in it",
+		warn(reader, rule,
+		     "cgroup: '%s' is not there now; until it is, no connection is in it",
 		     escape_text(text + value->number, strlen(text + value->number), shown,
 				 sizeof(shown)));
 	if (kind == MATCH_NETNS && !value->range.max && !is_netns_known(text + value->range.min))
 		warn(reader, rule,
 		     "netns: no namespace is named '%s' now; until there is one, and the policy is "
-		     "applied again, it is in none",
+		     "applied again, no connection is in it",
 		     escape_text(text + value->range.min, strlen(text + value->range.min), shown,
 				 sizeof(shown)));
 }

@@ -148,9 +148,9 @@ static bool check_piece(struct policy_reader *reader, const struct policy_entry 
 		return false;
 	}
 	if (policy_word_is(&entry->key, "direction") && policy_word_is(&word, "listen")) {
-		policy_fail(reader, piece->line,
-			    "direction: 'listen' is no connection; in is what listeners accept: "
-			    "accepted are in and out");
+		policy_fail(
+			reader, piece->line,
+			"direction: 'listen' is no connection; accepted: in (what a listener accepts), out");
 		return false;
 	}
 	r = parse(reader, entry, piece, 1, &scratch, &error);

@@ -132,12 +132,12 @@ static void what_this_machine_does_not_have_is_told(void **state)
 {
 	(void)state;
 	read_as("rule a { cgroup = { /, /no-such-slice/x } netns != { no-such-netns, 'no-such-*', 4026531840 } on }",
-		"1: warning: rule \"a\": cgroup: '/no-such-slice/x' is not there now; until it is, no socket is "
+		"1: warning: rule \"a\": cgroup: '/no-such-slice/x' is not there now; until it is, no connection is "
 		"in it\n"
 		"1: warning: rule \"a\": netns: no namespace is named 'no-such-netns' now; until there is one, "
-		"and the policy is applied again, it is in none\n"
+		"and the policy is applied again, no connection is in it\n"
 		"1: warning: rule \"a\": netns: no namespace is named 'no-such-*' now; until there is one, and "
-		"the policy is applied again, it is in none\n",
+		"the policy is applied again, no connection is in it\n",
 		NULL);
 }
 

@@ -109,7 +109,7 @@ static void what_a_new_connection_has_not_is_refused_with_a_reason(void **state)
 		"write on or off\n"
 		"5: silent: a connection that is just made has not been silent yet; leave it out (tcpkeep set "
 		"has it)\n"
-		"6: direction: 'listen' is no connection; in is what listeners accept: accepted are in and out\n");
+		"6: direction: 'listen' is no connection; accepted: in (what a listener accepts), out\n");
 	refused("rule a { on direction = sideways }",
 		"1: direction: 'sideways' is no direction; accepted: in, out\n");
 }
