@@ -3,13 +3,14 @@
 #include <string.h>
 
 #include "base/escape.h"
+#include "base/macro.h"
 #include "base/nearest.h"
 #include "policy-verbs.h"
 
 static const struct option options[] = {
-	{"cgroup", "PATH", "for the connections of a cgroup and all beneath it", OPTION_TEXT,
-	 offsetof(struct policy_args, cgroup), COMPLETES_FILES},
-	{"all", NULL, "remove: those of every cgroup", OPTION_FLAG,
+	{"cgroup", "PATH", "the policy of one cgroup and all beneath it, not the whole machine's",
+	 OPTION_TEXT, offsetof(struct policy_args, cgroup), COMPLETES_FILES},
+	{"all", NULL, "remove: the policies of every cgroup", OPTION_FLAG,
 	 offsetof(struct policy_args, all), COMPLETES_NOTHING},
 	{"existing", NULL, "apply: also for the connections that are open, as tcpkeep set",
 	 OPTION_FLAG, offsetof(struct policy_args, existing), COMPLETES_NOTHING},
@@ -37,31 +38,59 @@ int policy_fail_kernel(const struct policy_call *call, int r, const struct tcpke
 	return exit_status_of(r);
 }
 
+static int list_one(const struct policy_kernel_status *status, void *userdata)
+{
+	const struct policy_call *call = userdata;
+	char shown[1024];
+
+	if (!status->cgroup)
+		printf("There is one of a cgroup that was removed: 'tcpkeep policy %s%s'.\n",
+		       call->verb, strcmp(call->verb, "remove") == 0 ? " --all" : "");
+	else
+		printf("There is one of cgroup %s: 'tcpkeep policy %s --cgroup %s'.\n",
+		       escape_text(status->cgroup, strlen(status->cgroup), shown, sizeof(shown)),
+		       call->verb, shown);
+	return 0;
+}
+
+void policy_list_others(const struct policy_call *call)
+{
+	policy_kernel_status(NULL, list_one, (void *)call, NULL);
+}
+
+static void write_removed(int n, const char *error)
+{
+	struct json json;
+
+	json_init(&json, stdout);
+	json_begin_object(&json, NULL);
+	json_string(&json, "schema", "tcpkeep.policy-remove/1");
+	json_int(&json, "removed", n);
+	json_string(&json, "error", error);
+	json_end_object(&json);
+}
+
 int policy_verb_remove(const struct policy_call *call)
 {
 	struct tcpkeep_error error;
-	struct json json;
 	int r;
 
 	r = policy_kernel_remove(call->args->cgroup, call->args->all, &error);
+	if (call->json)
+		write_removed(MAX(r, 0), r < 0 ? error.message : NULL);
 	if (r < 0)
 		return policy_fail_kernel(call, r, &error);
-	if (call->json) {
-		json_init(&json, stdout);
-		json_begin_object(&json, NULL);
-		json_string(&json, "schema", "tcpkeep.policy-remove/1");
-		json_int(&json, "removed", r);
-		json_end_object(&json);
-	} else if (r == 0) {
-		printf("No policy was in force%s.\n",
-		       call->args->all ? ""
-		       : call->args->cgroup
-			       ? " for this cgroup"
-			       : " for the root of the cgroups; others: --cgroup, --all");
-	} else {
+	if (call->json)
+		return EXIT_DONE;
+	if (r > 0) {
 		printf("%d %s removed. Open connections keep what they have.\n", r,
 		       r == 1 ? "policy is" : "policies are");
+		return EXIT_DONE;
 	}
+	printf("No policy was in force%s.\n", call->args->all      ? ""
+					      : call->args->cgroup ? " for this cgroup"
+								   : " for the whole machine");
+	policy_list_others(call);
 	return EXIT_DONE;
 }
 
@@ -154,21 +183,28 @@ const struct command command_policy = {
 	.summary = "rules for new connections, applied by the kernel",
 	.synopsis = "check|apply|status [FILE] [OPTION...], or: remove [OPTION...]",
 	.about =
-		"check    tells every error of a policy file, and what is surely not meant in it\n"
-		"apply    puts its rules in force, in place of those before; they hold without tcpkeep, for\n"
-		"         programs that run and those to come, until remove or the next boot\n"
-		"status   shows the rules in force, what each has done, and whether the file says the same\n"
-		"remove   takes them away\n"
+		"Gives keepalive to connections as they are made, of every program, by the rules of a file:\n"
+		"  rule \"database\" { peer = \":5432\" time = 60 intvl = 10 probes = 6 }\n"
 		"\n"
-		"FILE is " POLICY_FILE " unless one is named; man 5 tcpkeep-policy.conf has its\n"
-		"language. The unit tcpkeep-policy.service applies it at boot.",
+		"  check   tells every error of the file, and what is surely not meant in it\n"
+		"  apply   puts its rules in force, in place of those before; they hold without\n"
+		"          tcpkeep, for programs that run and those to come, until remove or the\n"
+		"          next boot\n"
+		"  status  shows the rules in force, what each matches and has done, and whether\n"
+		"          the file says the same\n"
+		"  remove  takes them away\n"
+		"\n"
+		"FILE is " POLICY_FILE
+		" unless one is named; - is standard input (check and apply).\n"
+		"man 5 tcpkeep-policy.conf has its language. The unit tcpkeep-policy.service applies it at\n"
+		"boot.",
 	.examples =
 		"  tcpkeep policy check my.conf                      what is wrong with it?\n"
 		"  tcpkeep policy apply --dry-run                    what would change\n"
 		"  tcpkeep policy apply                              for every new connection\n"
 		"  tcpkeep policy apply --existing                   and for those that are open\n"
 		"  tcpkeep policy apply my.conf --cgroup /test.slice for one part of the machine\n"
-		"  tcpkeep policy status                             is it, and what has it done?",
+		"  tcpkeep policy status                             what is in force?",
 	.options = options,
 	.n_options = sizeof(options) / sizeof(options[0]),
 	.args_size = sizeof(struct policy_args),

@@ -13,7 +13,10 @@
 /* What is in force before. */
 struct before {
 	bool found, readable;
-	bool known; /* its rules are */
+	unsigned layout;
+	bool newer;
+	bool detached; /* somebody has taken away what it needs */
+	bool known;    /* its rules are */
 	struct policy policy;
 };
 
@@ -30,6 +33,9 @@ static int take_before(const struct policy_kernel_status *status, void *userdata
 
 	before->found = true;
 	before->readable = status->readable;
+	before->layout = status->layout;
+	before->newer = status->newer;
+	before->detached = status->readable && status->detached;
 	if (!before->known && status->readable &&
 	    policy_record_read(status->blob, status->blob_len, &record) && record.text)
 		before->known = policy_read_text("kernel", record.text, record.text_len, NULL, NULL,
@@ -122,6 +128,9 @@ static void print_text(const struct apply *apply)
 		       apply->has_changes && !apply->changes.any ? ", which say the same" : "");
 	else
 		printf("\n");
+	if (apply->before.detached)
+		printf("Those before had been detached by somebody, and did not hold as they should; %s.\n",
+		       apply->call->args->dry_run ? "applied, these would" : "these do");
 	if (apply->has_changes && (apply->before.found || apply->call->args->dry_run))
 		policy_changes_print(&apply->changes);
 	if (apply->existing)
@@ -132,17 +141,12 @@ static void print_text(const struct apply *apply)
 
 static void warn(const struct policy_apply_report *report)
 {
-	char shown[80];
-
-	if (report->netns_unknown)
-		say_warning(
-			"policy apply: netns: no namespace matches '%s'%s now; what is made later is "
-			"not seen before the next apply",
-			escape_text(report->netns_first, strlen(report->netns_first), shown,
-				    sizeof(shown)),
-			report->netns_unknown > 1 ? " and others" : "");
 	if (report->mounted)
 		say_warning("policy apply: bpffs was not mounted; it is now, at /sys/fs/bpf");
+	if (report->damaged)
+		say_warning(
+			"policy apply: of the policy before pins were missing in /sys/fs/bpf, or were not "
+			"tcpkeep's; it was made anew, and its counters are gone");
 	if (report->upgraded)
 		say_warning(
 			"policy apply: the policy before was that of an older tcpkeep; its counters are gone");
@@ -173,7 +177,8 @@ static void write_existing(const struct apply *apply, struct json *json)
 	json_end_object(json);
 }
 
-static void write_json(const struct apply *apply, bool applied)
+/* error: NULL, or why not. */
+static void write_json(const struct apply *apply, bool applied, const char *error)
 {
 	const char *cgroup = scope(apply);
 	struct json json;
@@ -182,11 +187,13 @@ static void write_json(const struct apply *apply, bool applied)
 	json_begin_object(&json, NULL);
 	json_string(&json, "schema", "tcpkeep.policy-apply/1");
 	json_bool(&json, "applied", applied);
+	json_string(&json, "error", error);
 	json_bool(&json, "dry_run", apply->call->args->dry_run);
 	policy_file_json(&apply->file, &json);
 	json_string(&json, "cgroup", cgroup ? cgroup : "/");
 	json_uint(&json, "rules", apply->file.result == 0 ? apply->file.policy.n_rules : 0);
 	json_bool(&json, "replaced", apply->before.found);
+	json_bool(&json, "replaced_detached", apply->before.detached);
 	policy_changes_json(apply->has_changes ? &apply->changes : NULL, &json);
 	if (applied)
 		write_report(&apply->report, &json);
@@ -240,13 +247,21 @@ static int run(struct apply *apply)
 		say_error("policy apply: out of memory");
 		return EXIT_FAILED;
 	}
+	/* As the kernel side would say it. */
+	if (r >= 0 && call->args->dry_run && apply->before.newer) {
+		r = -EEXIST;
+		snprintf(
+			error.message, sizeof(error.message),
+			"a newer tcpkeep's policy is in force here (layout %u); it would be refused",
+			apply->before.layout);
+	}
 	if (r >= 0 && !call->args->dry_run)
 		r = write_kernel(apply, &error);
 	if (r >= 0 && call->args->existing)
 		apply->existing_status = policy_existing_run(call, &apply->file.policy,
 							     call->args->cgroup, &apply->existing);
 	if (call->json)
-		write_json(apply, r >= 0 && !call->args->dry_run);
+		write_json(apply, r >= 0 && !call->args->dry_run, r < 0 ? error.message : NULL);
 	if (r < 0)
 		return policy_fail_kernel(call, r, &error);
 	if (!call->json)
@@ -265,7 +280,7 @@ int policy_verb_apply(const struct policy_call *call)
 	if (apply.file.result == 0)
 		return run(&apply);
 	if (call->json)
-		write_json(&apply, false);
+		write_json(&apply, false, apply.file.error.message);
 	say_error("policy apply: %s; nothing was changed", apply.file.error.message);
 	return EXIT_FAILED;
 }

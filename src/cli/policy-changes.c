@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/escape.h"
 #include "output/colour.h"
 #include "policy-verbs.h"
 
@@ -88,12 +89,17 @@ void policy_changes_print(const struct policy_changes *changes)
 		{'~', COLOUR_WARN, "changed"},
 	};
 
+	char shown[4 * POLICY_NAME_MAX];
+
 	for (size_t i = 0; i < changes->n; i++)
 		for (size_t j = 0; j < ARRAY_SIZE(kinds); j++)
 			if (changes->all[i].kind == kinds[j].kind)
 				printf("  %s%c rule \"%s\"%s  %s\n", colour(kinds[j].colour),
-				       kinds[j].kind, changes->all[i].name, colour(COLOUR_NONE),
-				       kinds[j].word);
+				       kinds[j].kind,
+				       escape_text(changes->all[i].name,
+						   strlen(changes->all[i].name), shown,
+						   sizeof(shown)),
+				       colour(COLOUR_NONE), kinds[j].word);
 	if (changes->reordered)
 		printf("  the order of the rules is another\n");
 }

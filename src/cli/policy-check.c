@@ -52,10 +52,11 @@ static const char *count(size_t n, const char *what, char buf[48])
 
 static void print_text(const struct policy_file *file)
 {
+	const char *name = policy_file_name(file->path);
 	char shown[1024], rules[48], files[48], errors[48], warnings[48];
 
 	policy_file_print(file, stdout);
-	escape_text(file->path, strlen(file->path), shown, sizeof(shown));
+	escape_text(name, strlen(name), shown, sizeof(shown));
 	count(file->errors, "error", errors);
 	count(file->warnings, "warning", warnings);
 	if (file->result < 0)

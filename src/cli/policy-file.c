@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A policy file on the command line: read, and what was said of it. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,6 +54,12 @@ void policy_file_read(const char *path, struct policy_file *file)
 	file->result = policy_read(path, keep, file, &file->policy, &file->error);
 	if (file->result == 0)
 		compile(file);
+	/* Who has none yet. */
+	if (file->result == -ENOENT && strcmp(path, POLICY_FILE) == 0)
+		snprintf(file->error.message, sizeof(file->error.message),
+			 "there is no " POLICY_FILE
+			 "; write one (man 5 tcpkeep-policy.conf has examples), "
+			 "or name another file");
 }
 
 void policy_file_free(struct policy_file *file)

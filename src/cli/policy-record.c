@@ -15,6 +15,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "policy-verbs.h"
@@ -31,9 +32,30 @@ void policy_record_digest(const char *text, char ret[24])
 	snprintf(ret, 24, "%016" PRIx64, hash);
 }
 
+char *policy_record_path(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	_cleanup_free_ char *folder = NULL, *real = NULL;
+	char *absolute;
+
+	if (strcmp(path, POLICY_STDIN) == 0 || access(path, F_OK) < 0)
+		return NULL;
+	folder = slash ? strndup(path, (size_t)(slash + 1 - path)) : strdup(".");
+	real = folder ? realpath(folder, NULL) : NULL;
+	if (!real || asprintf(&absolute, "%s/%s", strcmp(real, "/") == 0 ? "" : real,
+			      slash ? slash + 1 : path) < 0)
+		return NULL;
+	/* It would be read as another line. */
+	if (strchr(absolute, '\n')) {
+		free(absolute);
+		return NULL;
+	}
+	return absolute;
+}
+
 int policy_record_make(const struct policy *policy, const char *path, char *blob, size_t *ret_len)
 {
-	_cleanup_free_ char *text = NULL, *absolute = realpath(path, NULL);
+	_cleanup_free_ char *text = NULL, *absolute = policy_record_path(path);
 	size_t text_len;
 	char digest[24];
 	int n, r;
@@ -42,9 +64,6 @@ int policy_record_make(const struct policy *policy, const char *path, char *blob
 	if (r < 0)
 		return r;
 	policy_record_digest(text, digest);
-	/* A name with a newline in it would be read as another line. */
-	if (absolute && strchr(absolute, '\n'))
-		absolute[0] = '\0';
 	n = snprintf(blob, POLICY_BLOB_MAX, "%sdigest %s\nfile %s\n", magic, digest,
 		     absolute ? absolute : "");
 	if (n >= POLICY_BLOB_MAX)
@@ -72,11 +91,12 @@ static void take(const char *line, size_t len, const char *key, char *ret, size_
 
 bool policy_record_read(const void *blob, size_t len, struct policy_record *ret)
 {
-	const char *at = blob, *end = at + len;
+	const char *at = blob, *end;
 
 	*ret = (struct policy_record){0};
 	if (len < strlen(magic) || memcmp(blob, magic, strlen(magic)) != 0)
 		return false;
+	end = at + len;
 	while (at < end) {
 		const char *newline = memchr(at, '\n', (size_t)(end - at));
 		size_t n = (size_t)((newline ? newline : end) - at);

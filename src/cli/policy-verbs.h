@@ -36,6 +36,10 @@ int policy_verb_remove(const struct policy_call *call);
 /* Says why the kernel side refused; the exit status. */
 int policy_fail_kernel(const struct policy_call *call, int r, const struct tcpkeep_error *error);
 
+/* Tells each policy that there is, and the words to reach it: nothing was found where it was asked
+ * for. */
+void policy_list_others(const struct policy_call *call);
+
 /* ------------------------------------------------------------- the sockets that are open */
 
 struct set_job;
@@ -92,6 +96,11 @@ struct policy_record {
 
 /* Into blob, POLICY_BLOB_MAX bytes; *ret_len. 0 or -ENOMEM. */
 int policy_record_make(const struct policy *policy, const char *path, char *blob, size_t *ret_len);
+
+/* The absolute path that the record has: of a file that is a link the link's own name, so that
+ * status sees where it leads by then. NULL: standard input, not there, or nothing that a line can
+ * hold. The caller's to free. */
+char *policy_record_path(const char *path);
 
 /* False: it is not one of ours. ret->text points into the blob. */
 bool policy_record_read(const void *blob, size_t len, struct policy_record *ret);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/vfs.h>
 
 #include "base/cleanup.h"
 #include "base/escape.h"
@@ -23,6 +25,8 @@ static int cannot_open(const char *cgroup, int r, struct tcpkeep_error *ret_erro
 				 "cgroup '%s': there is none; accepted: a path below the mount of "
 				 "cgroup2, like /system.slice",
 				 shown);
+	if (r == -EACCES || r == -EPERM)
+		return policy_words(r, ret_error);
 	return error_set(ret_error, r, "cgroup '%s': %s", shown, strerror(-r));
 }
 
@@ -30,6 +34,7 @@ int policy_target_open(const char *cgroup, struct policy_target *ret,
 		       struct tcpkeep_error *ret_error)
 {
 	_cleanup_(policy_target_free) struct policy_target target = {.fd = -1};
+	struct statfs fs;
 	const char *path;
 	int r;
 
@@ -41,6 +46,9 @@ int policy_target_open(const char *cgroup, struct policy_target *ret,
 	target.fd = cgroups_open(target.cgroups, cgroup, &target.id);
 	if (target.fd < 0)
 		return cannot_open(cgroup, target.fd, ret_error);
+	/* "/.." leads out of the mount. */
+	if (fstatfs(target.fd, &fs) == 0 && fs.f_type != CGROUP2_SUPER_MAGIC)
+		return cannot_open(cgroup, -ENOENT, ret_error);
 	path = cgroups_path(target.cgroups, target.id);
 	target.path = strdup(path ? path : cgroup);
 	if (!target.path)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/array.h"
 #include "base/cleanup.h"
@@ -73,7 +74,8 @@ static void take_include(const struct policy_word *pattern, void *userdata);
 static int read_bytes(struct policy_reader *reader, char *text, size_t len)
 {
 	static const char mark[] = "\xef\xbb\xbf"; /* a byte order mark, as some editors leave */
-	struct policy_events events = {take_block, take_include, take_error, reader};
+	struct policy_events events = {policy_knows_key, take_block, take_include, take_error,
+				       reader};
 
 	if (len >= strlen(mark) && memcmp(text, mark, strlen(mark)) == 0) {
 		text += strlen(mark);
@@ -103,10 +105,19 @@ static int add_source(struct policy_reader *reader, const char *path, const stru
 	return 0;
 }
 
-/* Opens what must be a file of a sensible size: no device, no pipe that nobody writes to. */
-static int open_file(const char *path, struct stat *ret, struct tcpkeep_error *ret_error)
+const char *policy_file_name(const char *path)
 {
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	return strcmp(path, POLICY_STDIN) == 0 ? "stdin" : path;
+}
+
+/* Opens what must be a file of a sensible size: no device, no pipe that nobody writes to. Standard
+ * input is what the caller has chosen. */
+static int open_file(const char *path, bool is_stdin, struct stat *ret,
+		     struct tcpkeep_error *ret_error)
+{
+	_cleanup_close_ int fd = is_stdin
+					 ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)
+					 : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 
 	if (fd < 0 || fstat(fd, ret) < 0)
 		return error_set(ret_error, -errno, "cannot be read: %s", strerror(errno));
@@ -114,6 +125,11 @@ static int open_file(const char *path, struct stat *ret, struct tcpkeep_error *r
 		return error_set(ret_error, -EISDIR,
 				 "is a directory; name a file, or in an include \"%s/*.conf\"",
 				 strlen(path) < 60 ? path : "DIRECTORY");
+	if (is_stdin && !S_ISREG(ret->st_mode))
+		return steal_fd(&fd);
+	if (S_ISFIFO(ret->st_mode) && strncmp(path, "/dev/", 5) == 0)
+		return error_set(ret_error, -EINVAL,
+				 "is a pipe; what is piped in is named " POLICY_STDIN);
 	if (!S_ISREG(ret->st_mode))
 		return error_set(ret_error, -EINVAL, "is not a regular file");
 	if (ret->st_size > POLICY_FILE_MAX)
@@ -195,10 +211,12 @@ static int read_file(struct policy_reader *reader, const char *path, unsigned li
 	_cleanup_close_ int fd = -1;
 	_cleanup_free_ char *text = NULL;
 	size_t len = 0, file = reader->file;
+	/* As a file of its own: the name - is that of the first one alone. */
+	bool is_stdin = line == 0 && strcmp(path, POLICY_STDIN) == 0;
 	struct stat st;
 	int r;
 
-	fd = open_file(path, &st, ret_error);
+	fd = open_file(path, is_stdin, &st, ret_error);
 	if (fd < 0)
 		return fd;
 	if (is_read_already(reader, path, &st, line))
@@ -206,12 +224,13 @@ static int read_file(struct policy_reader *reader, const char *path, unsigned li
 	r = slurp(fd, &text, &len, ret_error);
 	if (r < 0)
 		return r;
-	r = add_source(reader, path, &st, line);
+	r = add_source(reader, is_stdin ? policy_file_name(path) : path, &st, line);
 	if (r < 0)
 		return error_set(ret_error, r, "out of memory");
 	reader->file = reader->n_sources - 1;
 	reader->depth++;
-	check_mode(reader, &st);
+	if (!is_stdin)
+		check_mode(reader, &st);
 	r = read_bytes(reader, text, len);
 	reader->depth--;
 	reader->file = file;
@@ -360,17 +379,16 @@ int policy_read(const char *path, policy_remark_fn remark, void *userdata, struc
 	_cleanup_(free_reader) struct policy_reader reader = {0};
 	struct tcpkeep_error error;
 	char shown[128];
+	const char *name = policy_file_name(path);
 	int r;
 
+	escape_text(name, strlen(name), shown, sizeof(shown));
 	r = read_file(&reader, path, 0, &error);
 	if (r < 0)
-		return error_set(ret_error, r, "%s %s",
-				 escape_text(path, strlen(path), shown, sizeof(shown)),
-				 error.message);
+		return error_set(ret_error, r, "%s %s", shown, error.message);
 	r = finish(&reader, remark, userdata, ret);
 	if (r == -EINVAL)
-		error_set(ret_error, r, "%s has errors",
-			  escape_text(path, strlen(path), shown, sizeof(shown)));
+		error_set(ret_error, r, "%s has errors", shown);
 	else if (r < 0)
 		error_set(ret_error, r, "out of memory");
 	return r;

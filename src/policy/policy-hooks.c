@@ -109,7 +109,7 @@ int policy_link_holds(int link_fd)
 	return info.type == BPF_LINK_TYPE_CGROUP && info.cgroup.cgroup_id != 0;
 }
 
-static __u32 program_id(int fd)
+uint32_t policy_program_id(int fd)
 {
 	struct bpf_prog_info info = {0};
 	__u32 len = sizeof(info);
@@ -139,7 +139,7 @@ static int add_other(struct policy_kernel_other *others, size_t *n, __u32 id, un
 	name = strndup(info.name, sizeof(info.name));
 	if (!name)
 		return -ENOMEM;
-	others[(*n)++] = (struct policy_kernel_other){name, id, hook, inherited};
+	others[(*n)++] = (struct policy_kernel_other){NULL, name, id, hook, inherited};
 	return 0;
 }
 
@@ -168,7 +168,8 @@ static int add_hook(int cgroup_fd, size_t at, __u32 own, struct policy_kernel_ot
 int policy_others(int cgroup_fd, unsigned wanted, const struct policy_fds *ours,
 		  struct policy_kernel_other **ret, size_t *ret_n)
 {
-	const __u32 own[] = {program_id(ours->sock_ops), program_id(ours->setsockopt)};
+	const __u32 own[] = {policy_program_id(ours->sock_ops),
+			     policy_program_id(ours->setsockopt)};
 	struct policy_kernel_other *others;
 	size_t n = 0;
 	int r = 0;

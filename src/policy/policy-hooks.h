@@ -23,6 +23,9 @@ void policy_hook_detach(const struct policy_fds *fds, unsigned hook, int cgroup_
 /* 1: the link holds its program on its cgroup; 0: somebody took it away, or the cgroup is gone. */
 int policy_link_holds(int link_fd);
 
+/* 0: it is none. */
+uint32_t policy_program_id(int fd);
+
 /* Others' programs on our hooks; *ret with its names is the caller's, for policy_others_free(). */
 int policy_others(int cgroup_fd, unsigned hooks, const struct policy_fds *ours,
 		  struct policy_kernel_other **ret, size_t *ret_n);

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/escape.h"
 #include "keepalive/error.h"
 #include "policy-fill.h"
 #include "policy-hooks.h"
@@ -46,15 +47,6 @@ static void apply_free(struct apply *apply)
 	policy_pins_close(&apply->pins);
 }
 
-/* Is a policy in force in this place? */
-static bool is_alive(const struct policy_pins *pins, const struct policy_place *place)
-{
-	_cleanup_close_ int sets = policy_place_get(pins, place, "sets");
-	__u32 zero = 0, id;
-
-	return sets >= 0 && bpf_map_lookup_elem(sets, &zero, &id) == 0;
-}
-
 /* Its cgroup is gone, and with it what was attached to it. */
 static bool is_orphan(const struct policy_pins *pins, const struct policy_place *place,
 		      struct cgroups *cgroups)
@@ -78,7 +70,7 @@ int policy_tidy(const struct policy_pins *pins, struct cgroups *cgroups,
 		bool older = kept > 0 && places[kept - 1].cgroup == places[i].cgroup;
 		int r;
 
-		if (!older && !places[i].unfinished && is_alive(pins, &places[i]) &&
+		if (!older && !places[i].unfinished && policy_place_alive(pins, &places[i]) &&
 		    !is_orphan(pins, &places[i], cgroups)) {
 			places[kept++] = places[i];
 			continue;
@@ -90,6 +82,21 @@ int policy_tidy(const struct policy_pins *pins, struct cgroups *cgroups,
 	}
 	*n = kept;
 	return cleared;
+}
+
+static int newer(const struct apply *apply, unsigned layout)
+{
+	bool root = strcmp(apply->target.path, "/") == 0;
+	char shown[512];
+
+	return error_set(
+		apply->error, -EEXIST,
+		"a newer tcpkeep's policy is in force here (layout %u; this is %d); apply with "
+		"that one, or remove it first: tcpkeep policy remove%s%s",
+		layout, POLICY_LAYOUT, root ? "" : " --cgroup ",
+		root ? ""
+		     : escape_text(apply->target.path, strlen(apply->target.path), shown,
+				   sizeof(shown)));
 }
 
 /* The place of this cgroup that is in force, if it is one that this build can go on with. */
@@ -113,16 +120,13 @@ static int choose_place(struct apply *apply)
 		apply->report.replaced = true;
 		r = policy_place_meta(&apply->pins, &places[i], &meta);
 		if (r == 0 && meta.layout > POLICY_LAYOUT)
-			return error_set(
-				apply->error, -EEXIST,
-				"a newer tcpkeep's policy is in force here (layout %u; this "
-				"is %d); apply with that one, or remove it first: tcpkeep "
-				"policy remove",
-				meta.layout, POLICY_LAYOUT);
+			return newer(apply, meta.layout);
 		if (r == 0 && meta.layout == POLICY_LAYOUT && meta.build == policy_build_id())
 			apply->place = places[i];
-		else
+		else if (r == 0)
 			apply->report.upgraded = true;
+		else
+			apply->report.damaged = true;
 	}
 	return 0;
 }
@@ -137,10 +141,9 @@ static int open_place(struct apply *apply)
 	r = policy_place_open(&apply->pins, &apply->place, &apply->fds);
 	if (r < 0)
 		return r;
-	if (apply->fds.counts >= 0 && apply->fds.control >= 0 && apply->fds.setsockopt >= 0 &&
-	    apply->fds.tag_listeners >= 0 && apply->fds.sock_ops_link >= 0 &&
-	    policy_link_holds(apply->fds.sock_ops_link) > 0)
+	if (policy_fds_whole(&apply->fds) && policy_link_holds(apply->fds.sock_ops_link) > 0)
 		return 0;
+	apply->report.damaged = !policy_fds_whole(&apply->fds);
 	policy_fds_close(&apply->fds);
 	apply->place.name[0] = '\0';
 	return 0;

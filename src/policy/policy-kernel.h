@@ -47,6 +47,7 @@ struct policy_apply_report {
 	unsigned hooks;    /* enum policy_hook: what is attached now */
 	bool replaced;     /* a policy was in force here before */
 	bool upgraded;     /* ... of an older tcpkeep */
+	bool damaged;      /* ... of which somebody had taken pins away, or put others there */
 	bool mounted;      /* bpffs was not mounted, and is now, at /sys/fs/bpf */
 	size_t leftovers;  /* of tcpkeeps that were killed; cleared */
 	size_t listeners; /* open ones that now have their program's name; only when a rule asks for
@@ -75,9 +76,11 @@ struct policy_kernel_rule {
 	uint64_t withheld;  /* calls of programs that would undo what is enforced */
 };
 
-/* Somebody else's program on the same cgroup, on a hook that is ours as well. */
+/* Another program on the same cgroup, on a hook that is ours as well. */
 struct policy_kernel_other {
-	const char *name; /* as bpftool shows it; escape before printing */
+	const char *policy; /* it is the policy of this cgroup (below the mount); NULL: of none that
+			       is pinned here */
+	const char *name;   /* as bpftool shows it; escape before printing */
 	uint32_t id;
 	unsigned hook;  /* one of enum policy_hook */
 	bool inherited; /* attached to a cgroup above */
@@ -89,7 +92,9 @@ struct policy_kernel_status {
 			       any more */
 	uint64_t cgroup_id;
 	unsigned layout; /* of the pins */
-	bool readable;   /* false: a layout of another tcpkeep; only the members above are set */
+	bool newer;      /* a layout that this tcpkeep does not know yet */
+	bool damaged;    /* pins of it are missing, or are not ours: apply makes it anew */
+	bool readable;   /* false: damaged, or of another layout; only the members above are set */
 	const char *version; /* of the tcpkeep that applied it */
 	time_t applied_at;
 	unsigned hooks; /* enum policy_hook */

@@ -125,6 +125,12 @@ static void refuse_key(struct policy_reader *reader, const struct policy_word *w
 			    shown);
 }
 
+bool policy_knows_key(const struct policy_word *word)
+{
+	return find(keys, ARRAY_SIZE(keys), word) || find(aliases, ARRAY_SIZE(aliases), word) ||
+	       find(refused, ARRAY_SIZE(refused), word);
+}
+
 const struct policy_key *policy_find_key(struct policy_reader *reader,
 					 const struct policy_word *word, bool in_profile)
 {

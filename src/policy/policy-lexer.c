@@ -26,6 +26,21 @@ static bool is_one_of(char c, const char *set)
 	return c != '\0' && strchr(set, c);
 }
 
+/* How many bytes a typographic quote takes; 0: there is none. All that is left and right of « and “
+ * in Unicode, also those of one stroke. */
+static size_t curled_at(const struct lexer *l, size_t at)
+{
+	const unsigned char *c = (const unsigned char *)l->text + at;
+	size_t left = l->len - at;
+
+	if (left >= 2 && c[0] == 0xc2 && (c[1] == 0xab || c[1] == 0xbb))
+		return 2;
+	if (left >= 3 && c[0] == 0xe2 && c[1] == 0x80 &&
+	    ((c[2] >= 0x98 && c[2] <= 0x9f) || c[2] == 0xb9 || c[2] == 0xba))
+		return 3;
+	return 0;
+}
+
 static void skip_line(struct lexer *l)
 {
 	while (l->at < l->len && l->text[l->at] != '\n')
@@ -69,11 +84,14 @@ static bool skip_blanks(struct lexer *l)
 /* From behind the opening quote to behind the closing one. */
 static void take_string(struct lexer *l, char quote, struct token *token)
 {
-	size_t out = l->at;
+	size_t out = l->at, curled = 0;
 
 	token->kind = TOKEN_STRING;
 	token->at = (uint32_t)l->at;
 	while (l->at < l->len && l->text[l->at] != quote && l->text[l->at] != '\n') {
+		/* Nothing has moved before it: it can be gone back to. */
+		if (!curled && out == l->at && curled_at(l, l->at))
+			curled = l->at;
 		if (quote == '"' && l->text[l->at] == '\\') {
 			if (peek(l, 1) == '"' || peek(l, 1) == '\\')
 				l->at++;
@@ -83,10 +101,32 @@ static void take_string(struct lexer *l, char quote, struct token *token)
 		l->text[out++] = l->text[l->at++];
 	}
 	token->len = (uint32_t)(out - token->at);
-	if (l->at < l->len && l->text[l->at] == quote)
+	if (l->at < l->len && l->text[l->at] == quote) {
 		l->at++;
-	else
+	} else if (curled) {
+		token->kind = TOKEN_CURLED;
+		token->len = (uint32_t)(curled - token->at);
+		l->at = curled + curled_at(l, curled);
+	} else {
 		token->kind = TOKEN_NO_QUOTE;
+	}
+}
+
+/* From the opening quote to behind the closing one, which may be a straight one. Whether there is
+ * one on the line. */
+static bool take_curled(struct lexer *l, struct token *token)
+{
+	size_t at = l->at + curled_at(l, l->at), end = at;
+
+	while (end < l->len && l->text[end] != '\n' && l->text[end] != '"' && !curled_at(l, end))
+		end++;
+	if (end == l->len || l->text[end] == '\n')
+		return false;
+	token->kind = TOKEN_CURLED;
+	token->at = (uint32_t)at;
+	token->len = (uint32_t)(end - at);
+	l->at = end + (l->text[end] == '"' ? 1 : curled_at(l, end));
+	return true;
 }
 
 static void take_word(struct lexer *l, struct token *token)
@@ -114,6 +154,8 @@ static void take(struct lexer *l, struct token *token)
 		take_string(l, c, token);
 		return;
 	}
+	if (curled_at(l, l->at) && take_curled(l, token))
+		return;
 	for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++) {
 		size_t n = strlen(marks[i].text);
 

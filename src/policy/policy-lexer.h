@@ -24,6 +24,7 @@ enum token_kind {
 	TOKEN_SEMICOLON, /* ; which means nothing here */
 	TOKEN_NO_QUOTE,  /* a string that does not end on its line */
 	TOKEN_NO_ESCAPE, /* a string with a backslash before something else than \ and " */
+	TOKEN_CURLED,    /* a string in the quotes that word processors and web pages make of " */
 	TOKEN_NO_COMMENT_END,
 };
 

@@ -19,6 +19,10 @@ struct parser {
 	const char *text;
 	const struct token *token; /* the next one; the last is a TOKEN_END */
 	const struct policy_events *events;
+	unsigned line;     /* of the token before */
+	unsigned n_errors; /* told */
+	bool lost;         /* settings stand outside of all rules, which was told */
+	bool separated;    /* in this block something separates, which was told */
 	bool no_memory;
 };
 
@@ -28,7 +32,7 @@ bool policy_word_is(const struct policy_word *word, const char *text)
 }
 
 PRINTF_LIKE(3, 4)
-static void fail(const struct parser *p, unsigned line, const char *format, ...)
+static void fail(struct parser *p, unsigned line, const char *format, ...)
 {
 	char message[256];
 	va_list args;
@@ -36,6 +40,7 @@ static void fail(const struct parser *p, unsigned line, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(message, sizeof(message), format, args);
 	va_end(args);
+	p->n_errors++;
 	p->events->error(line, message, p->events->userdata);
 }
 
@@ -57,6 +62,7 @@ static const char *show_word(const struct policy_word *word, char buf[SHOWN_MAX]
 /* The next token is taken, but the end stays. */
 static void skip(struct parser *p)
 {
+	p->line = p->token->line;
 	p->token += p->token->kind != TOKEN_END;
 }
 
@@ -69,7 +75,8 @@ static bool next_is(const struct parser *p, enum token_kind kind)
 static bool is_value(const struct token *token)
 {
 	return token->kind == TOKEN_WORD || token->kind == TOKEN_STRING ||
-	       token->kind == TOKEN_NO_QUOTE || token->kind == TOKEN_NO_ESCAPE;
+	       token->kind == TOKEN_NO_QUOTE || token->kind == TOKEN_NO_ESCAPE ||
+	       token->kind == TOKEN_CURLED;
 }
 
 static bool is_op(const struct token *token)
@@ -90,6 +97,26 @@ static bool token_is(const struct parser *p, const struct token *token, const ch
 	return token->kind == TOKEN_WORD && policy_word_is(&word, text);
 }
 
+/* The key in `time`, `time = 60`, and `time: 60`, which other languages write; NULL: it is none of
+ * ours. */
+static const char *known_key(const struct parser *p, const struct token *token,
+			     struct policy_word *ret)
+{
+	if (token->kind != TOKEN_WORD)
+		return NULL;
+	*ret = word_of(p, token);
+	if (ret->len > 1 && ret->text[ret->len - 1] == ':')
+		ret->len--;
+	return p->events->knows(ret) ? ret->text : NULL;
+}
+
+static bool is_known_key(const struct parser *p, const struct token *token)
+{
+	struct policy_word word;
+
+	return known_key(p, token, &word) != NULL;
+}
+
 /* `rule "name"`, `include "..."`: what stands outside of blocks alone; also misspelt, `rlue "name"
  * {`. */
 static bool is_statement(const struct parser *p, const struct token *token)
@@ -101,7 +128,8 @@ static bool is_statement(const struct parser *p, const struct token *token)
 		return token[1].kind == TOKEN_OPEN ||
 		       (is_value(token + 1) && token[2].kind == TOKEN_OPEN);
 	return token_is(p, token, POLICY_RULE) || token_is(p, token, "include") ||
-	       (token[1].kind == TOKEN_STRING && token[2].kind == TOKEN_OPEN);
+	       ((token[1].kind == TOKEN_STRING || token[1].kind == TOKEN_CURLED) &&
+		token[2].kind == TOKEN_OPEN);
 }
 
 /* Over a block of which nothing is known: to behind its '}', or to what can only begin another. */
@@ -117,7 +145,7 @@ static void skip_braces(struct parser *p)
 }
 
 /* What no string may be. */
-static void check_token(const struct parser *p, const struct token *token)
+static void check_token(struct parser *p, const struct token *token)
 {
 	char shown[SHOWN_MAX];
 
@@ -128,6 +156,10 @@ static void check_token(const struct parser *p, const struct token *token)
 		fail(p, token->line,
 		     "'%s' has a backslash that escapes nothing; write \\\\ for a backslash, or use single quotes",
 		     show(p, token, shown));
+	else if (token->kind == TOKEN_CURLED)
+		fail(p, token->line,
+		     "the quotes at '%s' are typographic ones; write straight ones: \"%s\"",
+		     show(p, token, shown), shown);
 }
 
 /* ------------------------------------------------------------------------------------ values */
@@ -198,16 +230,51 @@ static void take_bare_list(struct parser *p, struct policy_entry *entry)
 	}
 }
 
+/* `["a", "b"]`, and not `[::1]:80`. */
+static bool is_bracket(const struct parser *p, const struct token *token)
+{
+	struct policy_word word = word_of(p, token);
+
+	return token->kind == TOKEN_WORD && word.len > 0 && word.text[0] == '[' &&
+	       !memchr(word.text, ']', word.len);
+}
+
+/* The list that other languages write: said once, and passed over. */
+static void refuse_brackets(struct parser *p, const char *key)
+{
+	unsigned line = p->token->line;
+	struct policy_word word;
+
+	fail(p, line, "%s: several values stand in braces; write %s = { \"...\", \"...\" }", key,
+	     key);
+	do {
+		word = word_of(p, p->token);
+		skip(p);
+	} while (!(word.len > 0 && word.text[word.len - 1] == ']') &&
+		 (is_value(p->token) || next_is(p, TOKEN_COMMA)) && !is_key(p->token) &&
+		 !is_statement(p, p->token));
+}
+
+/* `==`, `=>`: said once. */
+static void refuse_operators(struct parser *p, const char *key)
+{
+	if (!is_op(p->token) && !token_is(p, p->token, ">"))
+		return;
+	fail(p, p->token->line, "%s: takes = or !=; write %s = VALUE", key, key);
+	while (is_op(p->token) || token_is(p, p->token, ">"))
+		skip(p);
+}
+
 /* What follows the operator. Whether there is something. */
 static bool take_values(struct parser *p, struct policy_entry *entry)
 {
 	char key[SHOWN_MAX];
 
 	show_word(&entry->key, key);
-	if (is_op(p->token)) {
-		fail(p, p->token->line, "%s: takes = or !=; write %s = VALUE", key, key);
-		while (is_op(p->token))
-			skip(p);
+	refuse_operators(p, key);
+	if (is_bracket(p, p->token)) {
+		refuse_brackets(p, key);
+		return false;
 	}
 	if (next_is(p, TOKEN_OPEN)) {
 		skip(p);
@@ -237,35 +304,84 @@ static struct policy_entry *add_entry(struct parser *p, struct policy_block *blo
 	block->entries = grown;
 	grown += block->n_entries++;
 	*grown = (struct policy_entry){.key = word_of(p, p->token)};
+	known_key(p, p->token, &grown->key);
 	return grown;
+}
+
+/* Behind a value on its line: what is no key does not belong there. Said once; told: it was. */
+static void refuse_rest(struct parser *p, const char *key, bool told)
+{
+	char shown[SHOWN_MAX];
+
+	while ((is_value(p->token) || (told && (next_is(p, TOKEN_OPEN) || is_op(p->token)))) &&
+	       p->token->line == p->line && !is_key(p->token) && !is_known_key(p, p->token) &&
+	       !is_statement(p, p->token)) {
+		if (!told)
+			fail(p, p->line,
+			     "%s: '%s' stands behind its value; write the value without blanks, or in quotes",
+			     key, show(p, p->token, shown));
+		told = true;
+		if (next_is(p, TOKEN_OPEN))
+			skip_braces(p);
+		else
+			skip(p);
+	}
+}
+
+/* `time 60`, `time: 60`, `time : 60`; `on` alone. */
+static void take_without_operator(struct parser *p, struct policy_entry *entry, bool colon)
+{
+	char key[SHOWN_MAX], shown[SHOWN_MAX];
+
+	show_word(&entry->key, key);
+	if (!p->events->knows(&entry->key)) {
+		/* Of a word that is no key that is said, and nothing of what follows it. */
+		refuse_rest(p, key, true);
+		return;
+	}
+	if (token_is(p, p->token, ":")) {
+		colon = true;
+		skip(p);
+	}
+	/* And not `on time = 60` */
+	if (!colon && (policy_word_is(&entry->key, "on") || policy_word_is(&entry->key, "off") ||
+		       !(is_value(p->token) || next_is(p, TOKEN_OPEN)) || is_key(p->token) ||
+		       p->token->line != entry->key.line))
+		return;
+	fail(p, entry->key.line, "%s: %s; write %s = %s", key,
+	     colon ? "takes '=', not ':'" : "lacks its '='", key,
+	     next_is(p, TOKEN_OPEN) ? "{ ... }"
+	     : is_value(p->token)   ? show(p, p->token, shown)
+				    : "VALUE");
+	entry->op = POLICY_IS;
+	if (is_value(p->token) || next_is(p, TOKEN_OPEN)) {
+		take_values(p, entry);
+		refuse_rest(p, key, true);
+	}
 }
 
 /* One key with its values. */
 static void take_entry(struct parser *p, struct policy_block *block)
 {
 	struct policy_entry *entry = add_entry(p, block);
-	char key[SHOWN_MAX], shown[SHOWN_MAX];
+	unsigned errors = p->n_errors;
+	char key[SHOWN_MAX];
+	bool colon = entry && p->token->len > entry->key.len;
 
 	skip(p);
 	if (!entry)
 		return;
-	show_word(&entry->key, key);
-	if (is_op(p->token)) {
+	if (!is_op(p->token)) {
+		take_without_operator(p, entry, colon);
+	} else {
 		entry->op = next_is(p, TOKEN_EQUAL) ? POLICY_IS : POLICY_IS_NOT;
 		skip(p);
-		if (!take_values(p, entry))
-			block->n_entries--;
-		return;
+		if (take_values(p, entry))
+			refuse_rest(p, show_word(&entry->key, key), p->n_errors > errors);
 	}
-	/* `time 60`, and not `on time = 60` */
-	if (policy_word_is(&entry->key, "on") || policy_word_is(&entry->key, "off") ||
-	    !(is_value(p->token) || next_is(p, TOKEN_OPEN)) || is_key(p->token) ||
-	    p->token->line != entry->key.line)
-		return;
-	fail(p, entry->key.line, "%s: lacks its '='; write %s = %s", key, key,
-	     next_is(p, TOKEN_OPEN) ? "{ ... }" : show(p, p->token, shown));
-	entry->op = POLICY_IS;
-	take_values(p, entry);
+	/* Told already: its values are not looked at once more. */
+	if (entry->op != POLICY_ALONE && entry->n_values == 0 && !entry->list)
+		block->n_entries--;
 }
 
 static void free_block(struct policy_block *block)
@@ -282,14 +398,19 @@ static void refuse_token(struct parser *p)
 	switch (p->token->kind) {
 	case TOKEN_COMMA:
 	case TOKEN_SEMICOLON:
-		fail(p, p->token->line, "'%s' separates nothing here; leave it out",
-		     show(p, p->token, shown));
+		if (!p->separated)
+			fail(p, p->token->line, "'%s' separates nothing here; leave it out",
+			     show(p, p->token, shown));
+		p->separated = true;
 		break;
 	case TOKEN_NO_COMMENT_END:
 		fail(p, p->token->line, "a comment lacks its end: */");
 		break;
 	case TOKEN_CLOSE:
-		fail(p, p->token->line, "a '}' closes nothing");
+		/* That of a rule without its head. */
+		if (!p->lost)
+			fail(p, p->token->line, "a '}' closes nothing");
+		p->lost = false;
 		break;
 	default:
 		fail(p, p->token->line,
@@ -352,12 +473,14 @@ static bool take_head(struct parser *p, struct policy_block *block)
 static void take_block(struct parser *p, const char *meant)
 {
 	struct policy_block block = {.kind = word_of(p, p->token)};
+	unsigned errors = p->n_errors;
 
 	if (meant)
 		block.kind = (struct policy_word){meant, strlen(meant), block.kind.line};
-
+	p->lost = p->separated = false;
 	if (take_head(p, &block)) {
 		take_entries(p, &block);
+		block.broken = p->n_errors > errors;
 		p->events->block(&block, p->events->userdata);
 	}
 	free_block(&block);
@@ -392,12 +515,17 @@ static void refuse_statement(struct parser *p)
 	char shown[SHOWN_MAX];
 	const char *hint;
 
+	known_key(p, p->token, &word);
 	show_word(&word, shown);
 	hint = nearest(word.text, word.len, statements, ARRAY_SIZE(statements));
-	if (is_key(p->token))
-		fail(p, line, "%s: stands outside of a rule; write rule \"NAME\" { %s = ... }",
-		     shown, shown);
-	else if (hint)
+	if (is_key(p->token) || (p->events->knows(&word) && !hint)) {
+		/* A rule without its head is one mistake, however many lines it has. */
+		if (!p->lost)
+			fail(p, line,
+			     "%s: stands outside of a rule; write rule \"NAME\" { %s = ... }",
+			     shown, shown);
+		p->lost = true;
+	} else if (hint)
 		fail(p, line, "%s: is not known; did you mean '%s'?", shown, hint);
 	else
 		fail(p, line, "%s: is not known; accepted: rule, profile, include", shown);

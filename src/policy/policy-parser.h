@@ -39,10 +39,13 @@ struct policy_block {
 	struct policy_word kind, title; /* title.text is NULL: it has none, which was told */
 	struct policy_entry *entries;
 	size_t n_entries, room;
+	bool broken; /* errors of its own were told: something may be missing in it */
 };
 
 /* What is found, in the order of the text. */
 struct policy_events {
+	/* Is it a key? What stands behind a value is one, or does not belong there. */
+	bool (*knows)(const struct policy_word *word);
 	void (*block)(const struct policy_block *block, void *userdata);
 	void (*include)(const struct policy_word *pattern, void *userdata);
 	void (*error)(unsigned line, const char *message, void *userdata);

@@ -97,6 +97,10 @@ int policy_pins_open(bool create, struct policy_pins *ret, struct tcpkeep_error 
 	pins.fd = open_locked(pins.path, create);
 	if (pins.fd == -ENOENT)
 		return -ENOENT;
+	if (pins.fd == -ENOTDIR)
+		return error_set(ret_error, -ENOTDIR,
+				 "%s is no directory: something else is pinned there; unlink it",
+				 pins.path);
 	if (pins.fd < 0)
 		return policy_words(pins.fd, ret_error);
 	*ret = pins;
@@ -163,7 +167,7 @@ int policy_pins_list(const struct policy_pins *pins, struct policy_place **ret, 
 	while ((entry = readdir(dir))) {
 		struct policy_place place, *grown;
 
-		if (!parse_name(entry->d_name, &place))
+		if (!parse_name(entry->d_name, &place) || entry->d_type != DT_DIR)
 			continue;
 		grown = array_grow(places, n, &room, sizeof(*grown));
 		if (!grown)
@@ -206,20 +210,74 @@ int policy_place_get(const struct policy_pins *pins, const struct policy_place *
 	return fd < 0 ? -errno : fd;
 }
 
-/* Every descriptor and the name of its pin. */
+/* What a descriptor of bpf(2) is, as procfs tells it: anon_inode:bpf-map, and of links bpf-link and
+ * bpf_link. */
+#define KIND_PREFIX "anon_inode:bpf?"
+#define MAP         "map"
+#define PROG        "prog"
+#define LINK        "link"
+
+/* Every descriptor and the name of its pin, and what of a map user space relies on. */
 static const struct {
 	const char *name;
 	size_t offset;
+	const char *kind;
+	__u32 type, value_size, max_entries;
 } pins_of[] = {
-	{"sets", offsetof(struct policy_fds, sets)},
-	{"counts", offsetof(struct policy_fds, counts)},
-	{"control", offsetof(struct policy_fds, control)},
-	{"sock_ops", offsetof(struct policy_fds, sock_ops)},
-	{"setsockopt", offsetof(struct policy_fds, setsockopt)},
-	{"tag_listeners", offsetof(struct policy_fds, tag_listeners)},
-	{"sock_ops_link", offsetof(struct policy_fds, sock_ops_link)},
-	{"setsockopt_link", offsetof(struct policy_fds, setsockopt_link)},
+	{"sets", offsetof(struct policy_fds, sets), MAP, BPF_MAP_TYPE_ARRAY_OF_MAPS, sizeof(__u32),
+	 1},
+	{"counts", offsetof(struct policy_fds, counts), MAP, BPF_MAP_TYPE_PERCPU_ARRAY,
+	 sizeof(struct policy_count), 2 * POLICY_SET_RULES},
+	{"control", offsetof(struct policy_fds, control), MAP, BPF_MAP_TYPE_ARRAY,
+	 sizeof(struct policy_control), 1},
+	{"sock_ops", offsetof(struct policy_fds, sock_ops), PROG, 0, 0, 0},
+	{"setsockopt", offsetof(struct policy_fds, setsockopt), PROG, 0, 0, 0},
+	{"tag_listeners", offsetof(struct policy_fds, tag_listeners), PROG, 0, 0, 0},
+	{"sock_ops_link", offsetof(struct policy_fds, sock_ops_link), LINK, 0, 0, 0},
+	{"setsockopt_link", offsetof(struct policy_fds, setsockopt_link), LINK, 0, 0, 0},
 };
+
+/* Is the descriptor what that pin should be? A map of another size would be read beyond our
+ * variables. */
+static bool is_kind(int fd, size_t i)
+{
+	struct bpf_map_info info = {0};
+	__u32 len = sizeof(info);
+	char path[64], target[64] = "";
+	const char *kind = target + strlen(KIND_PREFIX);
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	/* Without procfs nobody can tell. */
+	if (readlink(path, target, sizeof(target) - 1) < 0)
+		return true;
+	if (strncmp(target, KIND_PREFIX, strlen(KIND_PREFIX) - 1) != 0 ||
+	    strcmp(kind, pins_of[i].kind) != 0)
+		return false;
+	if (strcmp(kind, MAP) != 0)
+		return true;
+	return bpf_obj_get_info_by_fd(fd, &info, &len) == 0 && info.type == pins_of[i].type &&
+	       info.value_size == pins_of[i].value_size &&
+	       info.max_entries == pins_of[i].max_entries;
+}
+
+/* The slot, which every layout has: the first of the pins. */
+static int get_sets(const struct policy_pins *pins, const struct policy_place *place)
+{
+	int fd = policy_place_get(pins, place, pins_of[0].name);
+
+	if (fd < 0 || is_kind(fd, 0))
+		return fd;
+	close(fd);
+	return -ENOENT;
+}
+
+bool policy_place_alive(const struct policy_pins *pins, const struct policy_place *place)
+{
+	_cleanup_close_ int sets = get_sets(pins, place);
+	__u32 zero = 0, id;
+
+	return sets >= 0 && bpf_map_lookup_elem(sets, &zero, &id) == 0;
+}
 
 static int *fd_at(const struct policy_fds *fds, size_t i)
 {
@@ -317,10 +375,23 @@ int policy_place_open(const struct policy_pins *pins, const struct policy_place 
 			policy_fds_close(&fds);
 			return fd;
 		}
+		if (fd >= 0 && !is_kind(fd, i)) {
+			close(fd);
+			fd = -1;
+		}
 		*fd_at(&fds, i) = fd < 0 ? -1 : fd;
 	}
 	*ret = fds;
 	return 0;
+}
+
+bool policy_fds_whole(const struct policy_fds *fds)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(pins_of); i++)
+		if (*fd_at(fds, i) < 0 &&
+		    pins_of[i].offset != offsetof(struct policy_fds, setsockopt_link))
+			return false;
+	return true;
 }
 
 static int remove_pins(const char *path)
@@ -341,16 +412,17 @@ static int remove_pins(const char *path)
 		/* Nothing happens to what is no link, or is detached already. */
 		if (fd >= 0)
 			bpf_link_detach(fd);
-		if (unlink(pin) < 0 && errno != ENOENT)
+		/* A directory is nobody's whom we know, and stays: what is ours decides nothing. */
+		if (unlink(pin) < 0 && errno != ENOENT && rmdir(pin) < 0 && errno != ENOTEMPTY)
 			return -errno;
 	}
-	return rmdir(path) < 0 ? -errno : 0;
+	return rmdir(path) < 0 && errno != ENOTEMPTY ? -errno : 0;
 }
 
 /* 1: something was in force, by the one sign of every layout. */
 static int empty_sets(const struct policy_pins *pins, const struct policy_place *place)
 {
-	_cleanup_close_ int fd = policy_place_get(pins, place, "sets");
+	_cleanup_close_ int fd = get_sets(pins, place);
 	__u32 zero = 0;
 
 	if (fd == -ENOENT)

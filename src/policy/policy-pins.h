@@ -60,13 +60,20 @@ int policy_place_finish(const struct policy_pins *pins, struct policy_place *pla
 int policy_place_meta(const struct policy_pins *pins, const struct policy_place *place,
 		      struct policy_meta *ret);
 
-/* Every descriptor that is there; -1 for the others. */
+/* Is a policy in force in this place? false also when what stands there is none of ours. */
+bool policy_place_alive(const struct policy_pins *pins, const struct policy_place *place);
+
+/* Every descriptor that is there and is what it should be; -1 for the others. */
 int policy_place_open(const struct policy_pins *pins, const struct policy_place *place,
 		      struct policy_fds *ret);
 
 /* Adds one pin, in the place of another of that name. */
 int policy_place_pin(const struct policy_pins *pins, const struct policy_place *place,
 		     const char *name, int fd);
+
+/* Has it all that a policy is made of, but for the link of an enforcing one? Somebody may have
+ * taken pins away, or put others in their place. */
+bool policy_fds_whole(const struct policy_fds *fds);
 
 /* The descriptor of one pin; -ENOENT. */
 int policy_place_get(const struct policy_pins *pins, const struct policy_place *place,

@@ -8,7 +8,7 @@
 #include "base/nearest.h"
 #include "policy-reader.h"
 
-static const struct policy_profile *find(const struct policy_reader *reader, const char *name)
+static struct policy_profile *find(const struct policy_reader *reader, const char *name)
 {
 	for (size_t i = 0; i < reader->n_profiles; i++)
 		if (strcmp(reader->profiles[i].name, name) == 0)
@@ -36,7 +36,7 @@ void policy_take_profile(struct policy_reader *reader, const struct policy_block
 			policy_take_setting(reader, &block->entries[i], &profile.settings);
 			n++;
 		}
-	if (n == 0)
+	if (n == 0 && !block->broken)
 		policy_fail(reader, profile.line,
 			    "profile \"%s\": sets nothing; write for example time = 60 intvl = 10 "
 			    "probes = 6",
@@ -87,14 +87,16 @@ void policy_resolve_profiles(struct policy_reader *reader)
 	for (size_t i = 0; i < reader->n_drafts; i++) {
 		struct policy_draft *draft = reader->drafts[i];
 		struct tcpkeep_settings *settings = &draft->rule.settings;
-		const struct policy_profile *profile = find(reader, draft->profile);
+		struct policy_profile *profile = find(reader, draft->profile);
 
 		if (draft->profile[0] && !profile) {
 			refuse_name(reader, policy_file_of(reader, draft->rule.path), draft);
 			draft->broken = true;
 		}
-		if (profile)
+		if (profile) {
 			*settings = profile->settings;
+			profile->used = true;
+		}
 		tcpkeep_settings_merge(settings, &draft->own);
 		/* Who gives a time wants keepalive. */
 		if (settings->fields & TCPKEEP_THREE && !(settings->fields & TCPKEEP_ON)) {

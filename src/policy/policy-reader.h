@@ -32,6 +32,7 @@ struct policy_profile {
 	struct tcpkeep_settings settings;
 	const char *path;
 	unsigned line;
+	bool used; /* a rule names it */
 };
 
 struct policy_note {
@@ -60,6 +61,7 @@ struct policy_reader {
 
 	struct policy_draft **drafts;
 	size_t n_drafts, drafts_room;
+	bool too_many; /* rules, which was told */
 	struct policy_profile *profiles;
 	size_t n_profiles, profiles_room;
 
@@ -105,6 +107,9 @@ struct policy_key {
 	enum policy_key_kind kind;
 	const char *why;
 };
+
+/* Is it the name of one, or of one that is refused with a reason? */
+bool policy_knows_key(const struct policy_word *word);
 
 /* NULL: there is none, and an error with the nearest was told. */
 const struct policy_key *policy_find_key(struct policy_reader *reader,

@@ -179,10 +179,12 @@ void policy_take_rule(struct policy_reader *reader, const struct policy_block *b
 	bool good = true;
 
 	if (reader->n_drafts == POLICY_RULES_MAX) {
-		policy_fail(
-			reader, block->kind.line,
-			"there are more than %d rules; several programs, users and addresses fit in one",
-			POLICY_RULES_MAX);
+		if (!reader->too_many)
+			policy_fail(
+				reader, block->kind.line,
+				"there are more than %d rules; several programs, users and addresses fit in one",
+				POLICY_RULES_MAX);
+		reader->too_many = true;
 		return;
 	}
 	draft = calloc(1, sizeof(*draft));
@@ -197,6 +199,7 @@ void policy_take_rule(struct policy_reader *reader, const struct policy_block *b
 		good &= is_unique(reader, draft);
 	for (size_t i = 0; i < block->n_entries && !policy_is_enough(reader); i++)
 		good &= take_entry(reader, block, &block->entries[i], draft);
-	draft->broken = !good || !is_sound(reader, draft);
+	/* What it lacks may be what could not be read. */
+	draft->broken = !good || block->broken || !is_sound(reader, draft);
 	keep(reader, draft);
 }

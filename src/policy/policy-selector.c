@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The selectors of a rule: the values of a key become one word of the selectors' own language. */
+#include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <string.h>
 
@@ -96,6 +98,37 @@ static int parse(struct policy_reader *reader, const struct policy_entry *entry,
 	return selector_parse_word(selector, word, len, ret_error);
 }
 
+/* 2001:db8::1:443 is an address of IPv6, whose last group is 443: is it, or was a port meant? With
+ * two digits at least: ::1:5 is no port that anybody writes. */
+static void check_ipv6_port(struct policy_reader *reader, const struct policy_word *key,
+			    const struct piece *piece)
+{
+	const char *colon = memrchr(piece->text, ':', piece->len);
+	size_t digits = colon ? (size_t)(piece->text + piece->len - colon - 1) : 0;
+	char address[INET6_ADDRSTRLEN];
+	struct in6_addr parsed;
+
+	if (digits < 2 || (size_t)(colon - piece->text) >= sizeof(address))
+		return;
+	for (size_t i = 1; i <= digits; i++)
+		if (!isdigit((unsigned char)colon[i]))
+			return;
+	memcpy(address, piece->text, (size_t)(colon - piece->text));
+	address[colon - piece->text] = '\0';
+	if (!strchr(address, ':') || inet_pton(AF_INET6, address, &parsed) != 1)
+		return;
+	policy_warn(reader, piece->line,
+		    "%.*s: '%s%.*s' is read as an address, without a port; for the port write "
+		    "[%s]%.*s, for the address [%s%.*s]",
+		    (int)key->len, key->text, address, (int)digits + 1, colon, address,
+		    (int)digits + 1, colon, address, (int)digits + 1, colon);
+}
+
+static bool is_endpoint(const struct policy_word *key)
+{
+	return policy_word_is(key, "local") || policy_word_is(key, "peer");
+}
+
 /* Each value on its own, so that each error has its own line. Whether it is good. */
 static bool check_piece(struct policy_reader *reader, const struct policy_entry *entry,
 			struct piece *piece)
@@ -115,13 +148,19 @@ static bool check_piece(struct policy_reader *reader, const struct policy_entry 
 		return false;
 	}
 	if (policy_word_is(&entry->key, "direction") && policy_word_is(&word, "listen")) {
-		policy_fail(reader, piece->line,
-			    "direction: 'listen' is no connection; accepted: in, out");
+		policy_fail(
+			reader, piece->line,
+			"direction: 'listen' is no connection; accepted: in (what a listener accepts), out");
 		return false;
 	}
 	r = parse(reader, entry, piece, 1, &scratch, &error);
 	if (r == -ENOMEM)
 		return false;
+	if (r < 0 && policy_word_is(&entry->key, "direction")) {
+		policy_fail(reader, piece->line,
+			    "direction: '%s' is no direction; accepted: in, out", shown);
+		return false;
+	}
 	if (r < 0 && is_unknown_user(&entry->key, piece)) {
 		piece->unknown = true;
 		policy_warn(
@@ -134,6 +173,8 @@ static bool check_piece(struct policy_reader *reader, const struct policy_entry 
 		policy_fail(reader, piece->line, "%s", error.message);
 		return false;
 	}
+	if (is_endpoint(&entry->key))
+		check_ipv6_port(reader, &entry->key, piece);
 	if (scratch.program_cut)
 		policy_warn(
 			reader, piece->line,

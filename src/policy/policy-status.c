@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
+#include "base/macro.h"
 #include "policy-fill.h"
 #include "policy-hooks.h"
 #include "policy-inside.h"
@@ -50,6 +51,15 @@ static int read_rules(struct view *view)
 	return 0;
 }
 
+static bool is_blob(int fd, size_t len)
+{
+	struct bpf_map_info info = {0};
+	__u32 info_len = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(fd, &info, &info_len) == 0 &&
+	       info.type == BPF_MAP_TYPE_ARRAY && info.value_size == len;
+}
+
 static int read_blob(const struct policy_pins *pins, const struct policy_place *place,
 		     struct view *view)
 {
@@ -61,8 +71,9 @@ static int read_blob(const struct policy_pins *pins, const struct policy_place *
 		return 0;
 	snprintf(name, sizeof(name), "blob-%u", view->set->half);
 	fd = policy_place_get(pins, place, name);
-	if (fd < 0)
-		return fd;
+	/* What it came from is then unknown. */
+	if (fd < 0 || !is_blob(fd, view->set->blob_len))
+		return 0;
 	view->blob = malloc(view->set->blob_len);
 	if (!view->blob)
 		return -ENOMEM;
@@ -88,37 +99,75 @@ static void read_hooks(struct view *view)
 	view->status.detached = needed & ~view->status.hooks;
 }
 
-static int read_others(struct view *view, struct cgroups *cgroups)
+/* All that is pinned. */
+struct all {
+	const struct policy_pins *pins;
+	const struct policy_place *places;
+	size_t n;
+	struct cgroups *cgroups;
+};
+
+/* Our own policies, of cgroups above, are no stranger's programs. */
+static void name_policies(const struct all *all, struct view *view)
+{
+	static const char *const programs[] = {"sock_ops", "setsockopt"};
+
+	for (size_t i = 0; i < all->n; i++)
+		for (size_t j = 0; j < ARRAY_SIZE(programs); j++) {
+			_cleanup_close_ int fd =
+				policy_place_get(all->pins, &all->places[i], programs[j]);
+			uint32_t id = policy_program_id(fd);
+
+			for (size_t k = 0; id && k < view->status.n_others; k++)
+				if (view->others[k].id == id)
+					view->others[k].policy =
+						cgroups_path(all->cgroups, all->places[i].cgroup);
+		}
+}
+
+static int read_others(const struct all *all, struct view *view)
 {
 	_cleanup_close_ int fd = -1;
 	uint64_t id;
+	int r;
 
 	if (!view->status.cgroup)
 		return 0;
-	fd = cgroups_open(cgroups, view->status.cgroup, &id);
+	fd = cgroups_open(all->cgroups, view->status.cgroup, &id);
 	if (fd < 0)
 		return 0;
-	return policy_others(fd, POLICY_HOOK_SOCK_OPS | POLICY_HOOK_SETSOCKOPT, &view->fds,
-			     &view->others, &view->status.n_others);
+	r = policy_others(fd, POLICY_HOOK_SOCK_OPS | POLICY_HOOK_SETSOCKOPT, &view->fds,
+			  &view->others, &view->status.n_others);
+	if (r == 0)
+		name_policies(all, view);
+	return r;
 }
 
-static int tell(const struct policy_pins *pins, const struct policy_place *place,
-		struct cgroups *cgroups, policy_kernel_status_fn fn, void *userdata)
+static int tell(const struct all *all, const struct policy_place *place, policy_kernel_status_fn fn,
+		void *userdata)
 {
 	_cleanup_(view_free) struct view view = {.fds = POLICY_FDS_NONE};
 	struct policy_kernel_status *status = &view.status;
+	const struct policy_pins *pins = all->pins;
+	struct cgroups *cgroups = all->cgroups;
 	int r;
 
 	status->cgroup_id = place->cgroup;
 	status->cgroup = cgroups_path(cgroups, place->cgroup);
 	r = policy_place_meta(pins, place, &view.meta);
+	status->damaged = r < 0;
 	if (r == 0)
 		status->layout = view.meta.layout;
+	status->newer = status->layout > POLICY_LAYOUT;
 	if (r < 0 || view.meta.layout != POLICY_LAYOUT)
 		return fn(status, userdata);
 	r = policy_place_open(pins, place, &view.fds);
 	if (r < 0)
 		return r;
+	/* Without its link it is detached, which is told by that. */
+	status->damaged = view.fds.sock_ops_link >= 0 && !policy_fds_whole(&view.fds);
+	if (status->damaged)
+		return fn(status, userdata);
 	r = policy_in_force(&view.fds, &view.set);
 	if (r <= 0)
 		return r;
@@ -126,7 +175,7 @@ static int tell(const struct policy_pins *pins, const struct policy_place *place
 	if (r >= 0)
 		r = read_blob(pins, place, &view);
 	if (r >= 0)
-		r = read_others(&view, cgroups);
+		r = read_others(all, &view);
 	if (r < 0)
 		return r;
 	read_hooks(&view);
@@ -143,16 +192,18 @@ int policy_kernel_status(const char *cgroup, policy_kernel_status_fn fn, void *u
 	_cleanup_(policy_target_free) struct policy_target target = {.fd = -1};
 	_cleanup_(policy_pins_close) struct policy_pins pins = {.fd = -1};
 	_cleanup_free_ struct policy_place *places = NULL;
+	struct all all;
 	size_t n;
 	int r, told = 0;
 
 	r = policy_in_force_open(cgroup, &target, &pins, &places, &n, ret_error);
 	if (r < 0)
 		return r;
+	all = (struct all){&pins, places, n, target.cgroups};
 	for (size_t i = 0; i < n; i++) {
 		if (cgroup && places[i].cgroup != target.id)
 			continue;
-		r = tell(&pins, &places[i], target.cgroups, fn, userdata);
+		r = tell(&all, &places[i], fn, userdata);
 		if (r < 0)
 			policy_words(r, ret_error);
 		if (r != 0)

@@ -2,6 +2,7 @@
 /* A policy in one normal form. */
 #include <errno.h>
 #include <inttypes.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -22,56 +23,66 @@ static void write_string(FILE *file, const char *text)
 	fputc('"', file);
 }
 
-static void write_endpoint(FILE *file, const struct match_endpoint *e)
+/* As on the command line: quotes where a word would be two. */
+static void write_bare(FILE *file, const char *text)
 {
-	char text[PUT_ENDPOINT_MAX + 16], *at = text;
+	if (*text && !strpbrk(text, " ,\"'\\"))
+		fputs(text, file);
+	else
+		write_string(file, text);
+}
+
+/* bare: with the length of a network alone. */
+static void put_endpoint_value(char *at, const struct match_endpoint *e, bool bare)
+{
 	bool ipv4 = e->prefix >= 96 && match_is_ipv4(e->address);
 	bool any = e->prefix == 0 && !e->not_ipv4;
 	bool ports = e->port_min != 0 || e->port_max != UINT16_MAX;
+	bool whole = bare && e->prefix == 128;
 
-	if (ipv4) {
+	if (ipv4)
 		at = put_ipv4(at, (const uint8_t *)&e->address[3]);
-		at = put_uint(put_char(at, '/'), e->prefix - 96U);
-	} else if (!any) {
-		at = put_ipv6(put_char(at, '['), (const uint8_t *)e->address);
-		at = put_uint(put_text(at, "]/"), e->prefix);
-	}
+	else if (!any)
+		at = put_char(put_ipv6(put_char(at, '['), (const uint8_t *)e->address), ']');
+	if (!any && !whole)
+		at = put_uint(put_char(at, '/'), e->prefix - (ipv4 ? 96U : 0));
 	if (ports || any)
 		at = put_uint(put_char(at, ':'), e->port_min);
 	if ((ports || any) && e->port_min != e->port_max)
 		at = put_uint(put_char(at, '-'), e->port_max);
 	*at = '\0';
-	write_string(file, text);
 }
 
-static void write_value(FILE *file, const struct selector *selector, unsigned kind,
-			const union match_value *value)
+#define VALUE_MAX (PUT_ENDPOINT_MAX + 16)
+
+/* A value as text, in buf or where it is kept. */
+static const char *value_text(const struct selector *selector, unsigned kind,
+			      const union match_value *value, bool bare, char buf[VALUE_MAX])
 {
-	char number[24];
+	const struct passwd *user;
 
 	switch (kind) {
 	case MATCH_LOCAL:
 	case MATCH_PEER:
-		write_endpoint(file, &value->endpoint);
-		break;
+		put_endpoint_value(buf, &value->endpoint, bare);
+		return buf;
 	case MATCH_UID:
-		snprintf(number, sizeof(number), "%" PRIu64, (uint64_t)value->number);
-		write_string(file, number);
-		break;
+		if (bare && value->number == POLICY_UID_UNKNOWN)
+			return "(unknown)";
+		user = bare ? getpwuid((uid_t)value->number) : NULL;
+		if (user)
+			return user->pw_name;
+		snprintf(buf, VALUE_MAX, "%" PRIu64, (uint64_t)value->number);
+		return buf;
 	case MATCH_DIRECTION:
-		write_string(file, value->number == ROW_DIRECTION_IN ? "in" : "out");
-		break;
+		return value->number == ROW_DIRECTION_IN ? "in" : "out";
 	case MATCH_CGROUP:
 		/* The root of all is kept as "". */
-		write_string(file,
-			     selector->text[value->number] ? selector->text + value->number : "/");
-		break;
+		return selector->text[value->number] ? selector->text + value->number : "/";
 	case MATCH_NETNS:
-		write_string(file, selector->text + value->range.min);
-		break;
-	default:
-		write_string(file, selector->text + value->number);
+		return selector->text + value->range.min;
 	}
+	return selector->text + value->number;
 }
 
 /* Keys in one order, whichever way they were written. */
@@ -87,16 +98,34 @@ static const struct {
 static void write_clause(FILE *file, const struct selector *selector, const char *name,
 			 const struct match_clause *clause)
 {
+	char buf[VALUE_MAX];
+
 	fprintf(file, "\t%s %s ", name, clause->negate ? "!=" : "=");
 	if (clause->n > 1)
 		fputs("{ ", file);
 	for (unsigned i = 0; i < clause->n; i++) {
 		if (i > 0)
 			fputs(", ", file);
-		write_value(file, selector, clause->kind,
-			    &selector->program.values[clause->first + i]);
+		write_string(file,
+			     value_text(selector, clause->kind,
+					&selector->program.values[clause->first + i], false, buf));
 	}
 	fputs(clause->n > 1 ? " }\n" : "\n", file);
+}
+
+static void write_bare_clause(FILE *file, const struct selector *selector, const char *name,
+			      const struct match_clause *clause)
+{
+	char buf[VALUE_MAX];
+
+	fprintf(file, "%s%s", name, clause->negate ? "!=" : "=");
+	for (unsigned i = 0; i < clause->n; i++) {
+		if (i > 0)
+			fputc(',', file);
+		write_bare(file,
+			   value_text(selector, clause->kind,
+				      &selector->program.values[clause->first + i], true, buf));
+	}
 }
 
 static void write_settings(FILE *file, const struct tcpkeep_settings *settings)
@@ -134,7 +163,25 @@ static void write_rule(FILE *file, const struct policy_rule *rule)
 	fprintf(file, "\tmode = \"%s\"\n}\n", policy_mode_name(rule->mode));
 }
 
-static int format(const struct policy_rule *rules, size_t n, char **ret)
+static void write_selectors(FILE *file, const struct policy_rule *rule)
+{
+	const struct match_program *program = &rule->selector.program;
+	bool first = true;
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		for (__u32 j = 0; j < program->n_clauses; j++) {
+			if (program->clauses[j].kind != keys[i].kind)
+				continue;
+			if (!first)
+				fputc(' ', file);
+			first = false;
+			write_bare_clause(file, &rule->selector, keys[i].name,
+					  &program->clauses[j]);
+		}
+}
+
+static int format(const struct policy_rule *rules, size_t n,
+		  void (*write)(FILE *file, const struct policy_rule *rule), char **ret)
 {
 	char *text = NULL;
 	size_t len;
@@ -144,7 +191,7 @@ static int format(const struct policy_rule *rules, size_t n, char **ret)
 	if (!file)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
-		write_rule(file, &rules[i]);
+		write(file, &rules[i]);
 	good = !ferror(file);
 	if (fclose(file) != 0 || !good) {
 		free(text);
@@ -156,10 +203,15 @@ static int format(const struct policy_rule *rules, size_t n, char **ret)
 
 int policy_format(const struct policy *policy, char **ret)
 {
-	return format(policy->rules, policy->n_rules, ret);
+	return format(policy->rules, policy->n_rules, write_rule, ret);
 }
 
 int policy_rule_format(const struct policy_rule *rule, char **ret)
 {
-	return format(rule, 1, ret);
+	return format(rule, 1, write_rule, ret);
+}
+
+int policy_selectors_format(const struct policy_rule *rule, char **ret)
+{
+	return format(rule, 1, write_selectors, ret);
 }

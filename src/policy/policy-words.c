@@ -19,9 +19,10 @@ int policy_words(int r, struct tcpkeep_error *ret_error)
 	case -EACCES:
 		return error_set(
 			ret_error, -EPERM,
-			"not permitted; it takes root (CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON "
-			"and CAP_SYS_ADMIN): 'tcpkeep run' needs no privilege, and 'tcpkeep "
-			"sysctl' sets what programs with keepalive on begin with");
+			"not permitted; run it as root (sudo), or with CAP_BPF, CAP_PERFMON, "
+			"CAP_NET_ADMIN and CAP_SYS_ADMIN; without them 'tcpkeep run' gives keepalive "
+			"to programs that you start, and 'tcpkeep sysctl' tells what the others begin "
+			"with");
 	case -EINVAL:
 	case -ENOSYS:
 	case -EOPNOTSUPP:

@@ -16,6 +16,7 @@
 #include "sockets/selector.h"
 
 #define POLICY_FILE      "/etc/tcpkeep/policy.conf"
+#define POLICY_STDIN     "-" /* as a path: standard input, whose includes are beside the caller */
 #define POLICY_RULES_MAX 256
 #define POLICY_NAME_MAX  64 /* bytes of a rule's name, the NUL included */
 
@@ -62,13 +63,16 @@ struct policy_remark {
 typedef void (*policy_remark_fn)(const struct policy_remark *remark, void *userdata);
 
 /*
- * Reads the file with its includes (relative to the file) and tells
+ * Reads the file (or POLICY_STDIN) with its includes (relative to the file) and tells
  * every error that it can find, not the first alone, and what is legal and surely not meant: rules
  * that never match, dangerous values. 0; -EINVAL: at least one error was told; -ENOENT, -EACCES ...
  * of the file itself, with words. *ret is the caller's to free with policy_free().
  */
 int policy_read(const char *path, policy_remark_fn remark, void *userdata, struct policy *ret,
 		struct tcpkeep_error *ret_error);
+
+/* As it is named in remarks. Static, or path. */
+const char *policy_file_name(const char *path);
 
 /* The same of a text that has no file: name stands for the path in the remarks, and an include is
  * an error. Any bytes may come. 0, -EINVAL, -ENOMEM. */
@@ -87,6 +91,10 @@ int policy_format(const struct policy *policy, char **ret);
 
 /* The same for one rule: "rule \"name\" {\n\t...\n}\n". */
 int policy_rule_format(const struct policy_rule *rule, char **ret);
+
+/* What a rule matches on one line, as on the command line: "peer=:5432,:5433 user!=root"; "" when
+ * it is every connection. Not escaped. *ret is the caller's to free; -ENOMEM. */
+int policy_selectors_format(const struct policy_rule *rule, char **ret);
 
 /* "default", "enforce", "leave". Static. */
 const char *policy_mode_name(enum policy_mode mode);

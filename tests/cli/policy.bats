@@ -78,13 +78,13 @@ END
 
 @test "check of a clean file, of one with warnings, and over includes" {
 	mkdir policy.d
-	echo 'rule "a" { peer = "10.0.0.0/8" time = 60 }' >policy.d/a.conf
-	echo 'rule "b" { peer = "11.0.0.0/8" time = 60 }' >policy.d/b.conf
+	echo 'rule "a" { peer = "10.0.0.0/8" time = 60 intvl = 5 }' >policy.d/a.conf
+	echo 'rule "b" { peer = "11.0.0.0/8" time = 60 intvl = 5 }' >policy.d/b.conf
 	echo 'include "policy.d/*.conf"' >policy.conf
 	run "$TCPKEEP" policy check policy.conf
 	[ "$status" -eq 0 ]
 	[ "$output" = "policy.conf: 2 rules in 3 files, no error, 0 warnings" ]
-	echo 'rule "c" { peer = "10.1.2.3:5432" time = 60 probes = 1 }' >>policy.d/b.conf
+	echo 'rule "c" { peer = "10.1.2.3:5432" time = 60 intvl = 5 probes = 1 }' >>policy.d/b.conf
 	run "$TCPKEEP" policy check policy.conf
 	[ "$status" -eq 0 ]
 	diff - <(echo "$output") <<'END'
@@ -108,8 +108,30 @@ END
 	done
 }
 
+@test "check - reads standard input, and what that includes is beside the caller" {
+	echo 'rule "a" { peer = ":1" on }' >more.conf
+	run --separate-stderr bash -c 'printf "include \"more.conf\"\nrule \"b\" { tmie = 3 }\n" | "$TCPKEEP" policy check -'
+	[ "$status" -eq 1 ]
+	[ "$output" = "stdin:2: tmie: is not a key of a rule; did you mean 'time'?"$'\n'"stdin: 1 error, 0 warnings" ]
+	run "$TCPKEEP" policy check - <more.conf
+	[ "$status" -eq 0 ]
+	[ "$output" = "stdin: 1 rule, no error, 0 warnings" ]
+	# A file of that name is ./-, also from an include.
+	echo 'rule "c" { peer = ":2" on }' >-
+	run "$TCPKEEP" policy check ./- </dev/null
+	[ "$status" -eq 0 ]
+	echo 'include "-"' >policy.conf
+	run "$TCPKEEP" policy check policy.conf </dev/null
+	[ "$output" = "policy.conf: 1 rule in 2 files, no error, 0 warnings" ]
+	run --separate-stderr bash -c '"$TCPKEEP" policy check - <&-'
+	[ "$status" -eq 1 ]
+	[[ $stderr == "tcpkeep: policy check: stdin cannot be read: "* ]]
+	run --separate-stderr bash -c 'echo | "$TCPKEEP" policy check /dev/stdin'
+	[ "$stderr" = "tcpkeep: policy check: /dev/stdin is a pipe; what is piped in is named -" ]
+}
+
 @test "what the kernel side has no room for is an error of check" {
-	for i in $(seq 1 100); do echo "rule \"r$i\" { program = { a$i, b$i, c$i, d$i, e$i, f$i } time = 60 }"; done >policy.conf
+	for i in $(seq 1 100); do echo "rule \"r$i\" { program = { a$i, b$i, c$i, d$i, e$i, f$i } time = 60 intvl = 5 }"; done >policy.conf
 	run "$TCPKEEP" policy check policy.conf
 	[ "$status" -eq 1 ]
 	[[ ${lines[0]} == "policy.conf: rule 'r"*"': the policy names more than "*" programs and units; use globs, "* ]]
@@ -183,8 +205,15 @@ END
 	run --separate-stderr setpriv --bounding-set=-all --inh-caps=-all -- \
 		"$TCPKEEP" policy apply policy.conf --cgroup "$GROUP"
 	[ "$status" -eq 4 ]
-	[[ $stderr == "tcpkeep: policy apply: "* ]]
+	[[ $stderr == "tcpkeep: policy apply: not permitted; run it as root (sudo), or with CAP_BPF"* ]]
 	[[ $stderr == *"'tcpkeep run'"*"'tcpkeep sysctl'"* ]]
+	# Somebody without any, and a directory that only root may look into.
+	chmod 755 . policy.conf
+	for words in "apply policy.conf --cgroup $GROUP" "remove --cgroup $GROUP"; do
+		run --separate-stderr setpriv --reuid 65534 --regid 65534 --clear-groups -- "$TCPKEEP" policy $words
+		[ "$status" -eq 4 ]
+		[[ $stderr == *": not permitted; run it as root (sudo), "* ]]
+	done
 }
 
 @test "apply, status, apply again, remove" {
@@ -204,8 +233,8 @@ END
 	run "$TCPKEEP" policy status --cgroup "$GROUP"
 	[ "$status" -eq 0 ]
 	[[ $output == *"$BATS_TEST_TMPDIR/policy.conf says the same."* ]]
-	[[ $output =~ a\ +default\ +on\ time=61\ +0\ +0\ +0\ +0 ]]
-	[[ $output =~ b\ +leave\ +-\ +0\ +0\ +0\ +0 ]]
+	[[ $output =~ a\ +default\ +0\ +0\ +0\ +0$'\n'\ +"on time=61 for peer=:7001" ]]
+	[[ $output =~ b\ +leave\ +0\ +0\ +0\ +0$'\n'\ +"nothing for peer=:7002" ]]
 
 	printf 'rule "b" { peer = ":7002" mode = leave }\nrule "c" { on }\n' >policy.conf
 	run "$TCPKEEP" policy status --cgroup "$GROUP"
@@ -228,6 +257,201 @@ END
 	run "$TCPKEEP" policy remove --cgroup "$GROUP"
 	[ "$status" -eq 0 ]
 	[ "$output" = "No policy was in force for this cgroup." ]
+}
+
+@test "status fits the terminal, with what each rule matches, however long" {
+	own_cgroup
+	cat >policy.conf <<'END'
+rule "postgres clients of the new cluster in Frankfurt, all its ports" {
+	program = { "psql", "pg_*", "my prog" }
+	peer = { ":5432", "10.0.0.0/8", "10.0.0.1:1-9", "[2001:db8::1]:443", "2001:db8::1", ":6001", ":6002", ":6003", ":6004" }
+	user != { "root", "no-such-user-here" }
+	time = 60 intvl = 10 probes = 6 user-timeout = 2m mode = "enforce"
+}
+rule "日本語日本語日本語日本語日本語日本語" { mode = leave }
+END
+	"$TCPKEEP" policy apply policy.conf --cgroup "$GROUP" 2>/dev/null
+	for width in 80 100; do
+		script -qec "stty cols $width; NO_COLOR=1 '$TCPKEEP' policy status --cgroup '$GROUP'" /dev/null >told </dev/null
+		tr -d '\r' <told | sed -n '/^RULE/,$p' >table
+		grep -q '^postgres clients of .*  enforce  *0  *0  *0  *0$' table
+		[ "$width" = 100 ] || grep -q '^postgres clients of .*\.\.\.  enforce' table
+		tr -d '\n' <table | grep -q 'user!=root, *(unknown)'
+		python3 -c '
+import sys, unicodedata
+for line in open("table"):
+    assert sum(1 + (unicodedata.east_asian_width(c) in "WF") for c in line.rstrip("\n")) <= int(sys.argv[1]), line' "$width"
+	done
+	# Into a pipe nothing is cut, and nothing broken.
+	run "$TCPKEEP" policy status --cgroup "$GROUP"
+	[[ $output == *"postgres clients of the new cluster in Frankfurt, all its ports  enforce "* ]]
+	[[ $output == *'    on time=60 intvl=10 probes=6 user-timeout=2m for program=psql,pg_*,"my prog" user!=root,(unknown) peer=:5432,10.0.0.0/8,10.0.0.1:1-9,[2001:db8::1]:443,[2001:db8::1],:6001,:6002,:6003,:6004'$'\n'* ]]
+	[[ $output == *$'\n'"    nothing for every connection" ]]
+}
+
+@test "a policy above is known as one, the file that is named is held against its own, remove names the others" {
+	own_cgroup
+	mkdir "$GROUP/in"
+	echo 'rule "outer" { on mode = enforce }' >outer.conf
+	echo 'rule "inner" { on }' >inner.conf
+	"$TCPKEEP" policy apply outer.conf --cgroup "$GROUP"
+	"$TCPKEEP" policy apply inner.conf --cgroup "$GROUP/in"
+	run "$TCPKEEP" policy status
+	[ "$(grep -c 'says the same' <<<"$output")" = 2 ]
+	[[ $output != *"Beside it"* ]]
+	[ "$(grep -c "^After it acts the policy of cgroup /.*${GROUP##*/}, which is above" <<<"$output")" = 1 ]
+	run "$TCPKEEP" policy status inner.conf
+	[ "$(grep -c 'says the same' <<<"$output")" = 2 ]
+	run "$TCPKEEP" policy status --cgroup "$GROUP/in" --json
+	[ "$(jq -c '[.rules[0].selectors, (.others | length), ([.others[].policy] | unique | length)]' <<<"$output")" = '["",2,1]' ]
+	run "$TCPKEEP" policy remove
+	[ "$status" -eq 0 ]
+	[ "${lines[0]}" = "No policy was in force for the whole machine." ]
+	[ "$(grep -c "^There is one of cgroup /.*: 'tcpkeep policy remove --cgroup /" <<<"$output")" = 2 ]
+	"$TCPKEEP" policy remove --cgroup "$GROUP/in"
+	rmdir "$GROUP/in"
+}
+
+@test "a policy of a tcpkeep in another mount namespace is told as one" {
+	own_cgroup
+	mkdir "$GROUP/in"
+	mkfifo applied over
+	echo 'rule "a" { on }' >policy.conf
+	unshare --mount bash -c 'mount -t bpf bpf /sys/fs/bpf && "$TCPKEEP" policy apply policy.conf --cgroup "$1" >/dev/null
+		echo >applied; read -r _ <over; "$TCPKEEP" policy remove --cgroup "$1"' _ "$GROUP" >/dev/null 3>&- &
+	read -t 20 -r _ <>applied
+	"$TCPKEEP" policy apply policy.conf --cgroup "$GROUP/in"
+	run "$TCPKEEP" policy status --cgroup "$GROUP/in"
+	echo >over
+	wait
+	"$TCPKEEP" policy remove --cgroup "$GROUP/in"
+	rmdir "$GROUP/in"
+	[[ $output =~ "Beside it on sock_ops: another tcpkeep (program "[0-9]+"), a run or a policy that is not pinned here." ]]
+}
+
+@test "a path that leads out of cgroup2, or to a file, is no cgroup" {
+	own_cgroup
+	echo 'rule "a" { on }' >policy.conf
+	for path in /.. ../../.. "$GROUP/cgroup.procs" /no-such-cgroup-here; do
+		run --separate-stderr "$TCPKEEP" policy apply policy.conf --cgroup "$path"
+		[ "$status" -eq 1 ]
+		[[ $stderr == "tcpkeep: policy apply: cgroup '$path': there is none; accepted: a path below the mount of cgroup2, "* ]]
+	done
+}
+
+@test "a policy file that is a link: status follows it where it leads by then" {
+	own_cgroup
+	mkdir versions
+	echo 'rule "a" { on }' >versions/1.conf
+	echo 'rule "b" { on }' >versions/2.conf
+	ln -s versions/1.conf policy.conf
+	"$TCPKEEP" policy apply policy.conf --cgroup "$GROUP"
+	run "$TCPKEEP" policy status --cgroup "$GROUP"
+	[[ $output == *"$BATS_TEST_TMPDIR/policy.conf says the same."* ]]
+	ln -sfn versions/2.conf policy.conf
+	run "$TCPKEEP" policy status --cgroup "$GROUP"
+	[[ $output == *"$BATS_TEST_TMPDIR/policy.conf DIFFERS"* ]]
+	# From standard input: of no file, and told rule by rule all the same.
+	"$TCPKEEP" policy apply - --cgroup "$GROUP" <policy.conf
+	run "$TCPKEEP" policy status --cgroup "$GROUP"
+	[[ $output == *"Nothing tells which file it came from."*"on for every connection" ]]
+	run "$TCPKEEP" policy status policy.conf --cgroup "$GROUP"
+	[[ $output == *"policy.conf says the same."* ]]
+}
+
+@test "a policy whose hook somebody has detached: told by status and by a dry run, mended by apply" {
+	own_cgroup
+	echo 'rule "a" { on }' >policy.conf
+	"$TCPKEEP" policy apply policy.conf --cgroup "$GROUP"
+	bpftool link detach pinned /sys/fs/bpf/tcpkeep/*/sock_ops_link || skip "no bpftool"
+	run "$TCPKEEP" policy status --cgroup "$GROUP"
+	[ "$status" -eq 3 ]
+	[[ $output == *"DETACHED"* ]]
+	run "$TCPKEEP" policy apply policy.conf --cgroup "$GROUP" --dry-run
+	[ "$status" -eq 0 ]
+	[[ $output == *"Those before had been detached by somebody, and did not hold as they should; applied, these would." ]]
+	run "$TCPKEEP" policy apply policy.conf --cgroup "$GROUP" --json
+	[ "$(jq -c '[.applied, .replaced_detached]' <<<"$output")" = "[true,true]" ]
+	"$TCPKEEP" policy status --cgroup "$GROUP"
+}
+
+# In the place of a pin, a map of somebody else's.
+replace_pin() {
+	rm "$1"
+	bpftool map create "$1" type array key 4 value 4096 entries 1 name somebodys
+}
+
+@test "pins that are missing or somebody else's: told, and the next apply makes the policy anew" {
+	own_cgroup
+	command -v bpftool || skip "no bpftool"
+	local folder=/sys/fs/bpf/tcpkeep pin
+	echo 'rule "a" { program = "x" on mode = "enforce" }' >policy.conf
+	for pin in meta counts control sock_ops setsockopt tag_listeners; do
+		for damage in rm replace_pin; do
+			"$TCPKEEP" policy apply policy.conf --cgroup "$GROUP" >/dev/null 2>&1
+			$damage "$folder"/*/"$pin"
+			run "$TCPKEEP" policy status --cgroup "$GROUP"
+			[ "$status" -eq 3 ]
+			[[ $output == *"Its pins are DAMAGED: "*"'tcpkeep policy apply' makes it anew"* ]]
+		done
+		run "$TCPKEEP" policy status --cgroup "$GROUP" --json
+		[ "$(jq -c '[.damaged, .readable]' <<<"$output")" = '[true,false]' ]
+		run --separate-stderr "$TCPKEEP" policy apply policy.conf --cgroup "$GROUP"
+		[ "$status" -eq 0 ]
+		[[ $stderr == *"warning: policy apply: of the policy before pins were missing"* ]]
+		"$TCPKEEP" policy status --cgroup "$GROUP"
+		[ "$(ls "$folder" | wc -l)" = 1 ]
+	done
+	# Where it came from is not known any more, and that is all.
+	replace_pin "$folder"/*/blob-?
+	run "$TCPKEEP" policy status --cgroup "$GROUP"
+	[ "$status" -eq 0 ]
+	[[ $output == *"Nothing tells which file it came from."* ]]
+	# Without its slot nothing can be told of it: it is taken for a leftover, and cleared.
+	replace_pin "$folder"/*/sets
+	run "$TCPKEEP" policy status --cgroup "$GROUP"
+	[ "$status" -eq 1 ]
+	[ ! -e "$folder" ]
+}
+
+@test "what is not ours in our folder stays, and is in nobody's way; a newer tcpkeep's policy is told" {
+	own_cgroup
+	command -v bpftool || skip "no bpftool"
+	local folder=/sys/fs/bpf/tcpkeep meta
+	echo 'rule "a" { on }' >policy.conf
+	mkdir -p "$folder/theirs"
+	bpftool map create "$folder/0000000000000001-0000000000000002" type array key 4 value 4 entries 1 name somebodys
+	"$TCPKEEP" policy apply policy.conf --cgroup "$GROUP"
+	"$TCPKEEP" policy status --cgroup "$GROUP"
+	for place in "$folder"/*-*/; do mkdir -p "$place/sub/sub"; done
+	"$TCPKEEP" policy remove --cgroup "$GROUP"
+	[ -d "$folder/theirs" ]
+	[ -e "$folder/0000000000000001-0000000000000002" ]
+	rm -r "$folder"
+
+	"$TCPKEEP" policy apply policy.conf --cgroup "$GROUP"
+	meta=$(echo "$folder"/*/meta)
+	# The layout: four bytes behind the first eight.
+	bpftool map update pinned "$meta" key 0 0 0 0 value hex $(bpftool -j map dump pinned "$meta" |
+		jq -r '.[0].value | map(ltrimstr("0x")) | .[8] = "63" | join(" ")')
+	run "$TCPKEEP" policy status --cgroup "$GROUP"
+	[ "$status" -eq 0 ]
+	[[ $output == *"It is that of a newer tcpkeep (layout 99), which can read it; 'tcpkeep policy remove' takes it away." ]]
+	for dry in "" --dry-run; do
+		run --separate-stderr "$TCPKEEP" policy apply policy.conf --cgroup "$GROUP" $dry
+		[ "$status" -eq 1 ]
+		[[ $stderr == "tcpkeep: policy apply: a newer tcpkeep's policy is in force here (layout 99"* ]]
+	done
+	run "$TCPKEEP" policy remove --cgroup "$GROUP"
+	[ "$output" = "1 policy is removed. Open connections keep what they have." ]
+
+	bpftool map create "$folder" type array key 4 value 4 entries 1 name somebodys
+	for words in "status" "remove" "apply policy.conf --cgroup $GROUP"; do
+		run --separate-stderr "$TCPKEEP" policy $words
+		[ "$status" -eq 1 ]
+		[[ $stderr == *": $folder is no directory: something else is pinned there; unlink it" ]]
+	done
+	rm "$folder"
 }
 
 @test "a long policy is compared rule by rule" {
@@ -446,7 +670,7 @@ END
 
 @test "two applies, a remove and a status at once: each does its work, and what is left is whole" {
 	own_cgroup
-	for i in $(seq 1 256); do echo "rule \"a name as long as may be, of sixty-three bytes: rule no. $i\" { peer = \":$i\" time = 61 }"; done >one.conf
+	for i in $(seq 1 256); do echo "rule \"a name as long as may be, of sixty-three bytes: rule no. $i\" { peer = \":$i\" time = 61 intvl = 5 }"; done >one.conf
 	sed "s/time = 61/time = 62/" one.conf >two.conf
 	churn() {
 		local i result

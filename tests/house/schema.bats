@@ -173,14 +173,30 @@ needs_root() {
 	"$TCPKEEP" policy apply file --cgroup "$group" --json --dry-run --existing >existing || true
 	echo 'rule "a" { on }' >file
 	"$TCPKEEP" policy status --cgroup "$group" --json >status || true
+	mkdir "$group/in"
+	"$TCPKEEP" policy apply file --cgroup "$group/in" --json >/dev/null 2>&1 || true
+	"$TCPKEEP" policy status --cgroup "$group/in" --json >nested || true
+	"$TCPKEEP" policy remove --cgroup "$group/in" --json >/dev/null || true
+	rmdir "$group/in"
 	"$TCPKEEP" policy remove --cgroup "$group" --json >removed || true
 	rmdir "$group"
+	# Refusals: a file with errors, no file, no such cgroup any more.
+	echo 'rule "a" { tmie = 3 }' >bad
+	for words in "apply bad" "apply missing" "apply file --cgroup $group"; do
+		! "$TCPKEEP" policy $words --json 2>/dev/null >refused || false
+		valid tcpkeep.policy-apply-1.schema.json <refused
+		[ "$(jq -c '[.applied, (.error | type)]' refused)" = '[false,"string"]' ]
+	done
+	! "$TCPKEEP" policy remove --cgroup "$group" --json 2>/dev/null >refused || false
+	valid tcpkeep.policy-remove-1.schema.json <refused
 	[ "$lacking" -ne 4 ] || skip "no privilege or no BPF"
 	valid tcpkeep.policy-apply-1.schema.json <applied
 	valid tcpkeep.policy-apply-1.schema.json <dry
 	valid tcpkeep.policy-apply-1.schema.json <existing
 	[ "$(jq .existing.changed existing)" = 0 ]
 	valid tcpkeep.policy-status-1.schema.json <status
+	valid tcpkeep.policy-status-1.schema.json <nested
+	[ "$(jq -c '[.others[].policy] | unique' nested)" = "[\"/${group##*/}\"]" ]
 	valid tcpkeep.policy-remove-1.schema.json <removed
 	[ "$(jq -c '[(.rules | length), .compared]' status)" = '[2,"differs"]' ]
 	[ "$(jq .removed removed)" = 1 ]

@@ -46,7 +46,8 @@ static inline void refused(const char *text, const char *remarks)
 	assert_string_equal(told.text, remarks);
 }
 
-/* The text must be read with these warnings, and come out in this form, which reads as the same. */
+/* The text must be read with these warnings (NULL: whatever this machine does not have), and come
+ * out in this form, which reads as the same. */
 static inline void read_as(const char *text, const char *warnings, const char *form)
 {
 	_cleanup_free_ char *once = NULL, *twice = NULL;
@@ -55,7 +56,8 @@ static inline void read_as(const char *text, const char *warnings, const char *f
 
 	if (read_text(text, &told, &policy) < 0)
 		fail_msg("%s", told.text);
-	assert_string_equal(told.text, warnings);
+	if (warnings)
+		assert_string_equal(told.text, warnings);
 	assert_int_equal(policy_format(&policy, &once), 0);
 	if (form)
 		assert_string_equal(once, form);
