@@ -108,7 +108,8 @@ int bpf_count(const struct bpf_run *run, struct report *report)
 	if (r < 0)
 		return r;
 	report->seen += counted.matched;
-	report->connected += counted.set - counted.accepted;
+	report->tried += counted.set - counted.accepted;
+	report->connected += counted.connected;
 	report->accepted += counted.accepted;
 	report->listening += counted.listening;
 	report->withheld += counted.withheld;

@@ -9,7 +9,7 @@
 
 #include "plan.h"
 
-#define REPORT_MAGIC 0x7463706b65657032ULL /* "tcpkeep2": the layout below */
+#define REPORT_MAGIC 0x7463706b65657033ULL /* "tcpkeep3": the layout below */
 
 /* Kinds of refusal that are told apart. */
 #define REPORT_ERRORS 8
@@ -28,7 +28,9 @@ struct report {
 	uint64_t magic;
 	uint64_t nonce;
 	uint64_t programs;   /* executed with the shim inside */
-	uint64_t connected;  /* sockets set before they connected */
+	uint64_t tried;      /* sockets set before they connected */
+	uint64_t connected;  /* of these, connections that came about: not with seccomp */
+	uint64_t failed;     /* of these, connections that did not: preload alone */
 	uint64_t accepted;   /* accepted sockets that have the settings */
 	uint64_t listening;  /* listeners set */
 	uint64_t inherited;  /* set by a program that got them from its parent */

@@ -147,7 +147,7 @@ timer_of_client() {
 	musl-gcc -o musl a.c
 	in_netns sh -c 'ip link set lo up && ./musl && exec "$TCPKEEP" run --method preload --report time=61 -- ./musl'
 	[ "$output" = $'7200\n61' ]
-	[[ $stderr == *"connected 1,"* ]]
+	[[ $stderr == *"tried 1 (connected 1, failed 0)"* ]]
 }
 
 @test "sudo takes tcpkeep away, which is said" {
@@ -235,7 +235,7 @@ timer_of_client() {
 @test "the report counts what was set, left alone, refused" {
 	in_netns sh -c 'ip link set lo up; : | "$TCPKEEP" run --method preload --report --json -- "$SHIM_PROGRAM" connect4'
 	[ "$status" -eq 0 ]
-	jq -e '.schema == "tcpkeep.run-report/1" and .set == 3 and .connected == 1 and .accepted == 1
+	jq -e '.schema == "tcpkeep.run-report/1" and .set == 3 and .tried == 1 and .connected == 1 and .failed == 0 and .accepted == 1
 		and .listening == 1 and .left_alone == 0 and .refused == 0 and .programs == 1
 		and .settings == {on: true, time_s: 60, intvl_s: 10, probes: 6} and .mode == "default"' \
 		<<<"$stderr"
@@ -252,12 +252,56 @@ timer_of_client() {
 	[[ $stderr == *"programs: 2"* ]]
 }
 
+@test "the report tells connections that came about from those that did not" {
+	# Refused at once, refused later, established at once and later, given up on the way.
+	in_netns sh -c 'ip link set lo up; exec "$TCPKEEP" run --method preload --report --json -- python3 -c "$0"' '
+import os, select, socket
+l = socket.create_server(("127.0.0.1", 0))
+closed = socket.socket()
+closed.bind(("127.0.0.1", 0))
+def later(address):
+    s = socket.socket()
+    s.setblocking(False)
+    s.connect_ex(address)
+    select.select([], [s], [], 10)
+    return s
+kept = [socket.create_connection(l.getsockname()), later(l.getsockname())]
+later(l.getsockname()).close()
+gone = later(l.getsockname())
+gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, bytes([1] + [0] * 7))
+gone.close()
+for s in kept:
+    if os.fork() == 0:  # a copy is not counted twice
+        s.close()
+        os._exit(0)
+    os.wait()
+for i in range(3):
+    socket.socket().connect_ex(closed.getsockname())
+refused = [later(closed.getsockname()) for i in range(2)]
+refused[0].close()
+full = socket.create_server(("127.0.0.1", 0), backlog=0)
+waiting = []
+for i in range(3):  # a full queue: these stay on their way
+    s = socket.socket()
+    s.setblocking(False)
+    s.connect_ex(full.getsockname())
+    waiting.append(s)'
+	[ "$status" -eq 0 ]
+	tail -1 <<<"$stderr" | jq -e '.tried == 12 and .failed == 5 and .connected >= 5 and .connected <= 6'
+}
+
+@test "one is told as one" {
+	in_netns sh -c 'ip link set lo up; : | "$TCPKEEP" run --method preload --enforce --report -- "$SHIM_PROGRAM" own off'
+	[[ $stderr != *" 1 sockets"* && $stderr != *" 1 calls"* && $stderr != *" 1 options"* ]]
+	[ "$(grep -cv '^tcpkeep: run: ' <<<"$stderr")" -eq 0 ]
+}
+
 @test "threads, forks and children count in one report" {
 	in_netns sh -c 'ip link set lo up; : | "$TCPKEEP" run --method preload time=61 intvl=11 probes=7 --report --json -- \
 		"$SHIM_PROGRAM" fork 61 11 7 400'
 	[ "$status" -eq 0 ]
 	# 8 threads of 400 turns: each 11th is left alone; 50 children of one turn.
-	jq -e '.connected == 8 * (400 - 36) + 50 and .left_alone == 8 * 36' <<<"$stderr"
+	jq -e '.tried == 8 * (400 - 36) + 50 and .failed == .tried and .connected == 0 and .left_alone == 8 * 36' <<<"$stderr"
 }
 
 @test "a report that is not one is not written to" {

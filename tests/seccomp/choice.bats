@@ -126,5 +126,5 @@ print(*[c.getsockopt(*o) for o in ((1, 9), (6, 4), (6, 5), (6, 6))])'"
 	run --separate-stderr "$TCPKEEP" run --method seccomp --report -- python3 -c '
 import ctypes
 ctypes.CDLL(None).syscall(425, 8, 0)'
-	[[ $stderr == *"missed: 1 io_uring instances"* ]]
+	[[ $stderr == *"missed: 1 io_uring instance,"* ]]
 }
