@@ -12,6 +12,7 @@
 #include "inject/method.h"
 #include "inject/preload.h"
 #include "inject/program.h"
+#include "inject/report-offer.h"
 #include "inject/report.h"
 #include "inject/supervise.h"
 #include "run-report.h"
@@ -206,6 +207,7 @@ static void say_method_warnings(const struct choice *choice, const struct progra
 struct start {
 	const struct choice *choice;
 	struct method_run *run;
+	int offer; /* of the report, to programs that cannot open it */
 };
 
 /* In the process that is to execute the program. */
@@ -240,13 +242,37 @@ static int enter_child(void *userdata)
 	return 0;
 }
 
+/* A program asks for the report. */
+static void answer(void *userdata)
+{
+	const struct start *start = userdata;
+
+	report_hand_out(start->offer, &start->run->plan.report);
+}
+
+/* Only a preloaded program counts by itself. Without it, those of other users are not counted. */
+static int offer_report(const struct choice *choice, const struct plan *plan)
+{
+	for (size_t i = 0; i < choice->n; i++)
+		if (strcmp(choice->order[i]->name, "preload") == 0)
+			return report_offer(&plan->report);
+	return -1;
+}
+
 /* Stays beside the program, to report. */
-static int run_beside(char *const argv[], const struct start *start, bool json)
+static int run_beside(char *const argv[], struct start *start, bool json)
 {
 	struct method_run *run = start->run;
+	struct supervise_with with = {
+		.cgroup = method_cgroup(run),
+		.prepare = enter_child,
+		.watched = start->offer = offer_report(start->choice, &run->plan),
+		.on_watched = answer,
+		.userdata = start,
+	};
 	int status, r;
 
-	r = supervise(argv, method_cgroup(run), enter_child, (void *)(uintptr_t)start, &status);
+	r = supervise(argv, &with, &status);
 	method_finish(run);
 	if (r < 0)
 		return fail_exec(argv[0], r);
@@ -263,7 +289,7 @@ static int run(const struct invocation *invocation)
 	struct method_run one = {.program = &program};
 	const struct method *forced;
 	static struct choice choice;
-	struct start start = {&choice, &one};
+	struct start start = {&choice, &one, -1};
 	int status;
 
 	status = read_arguments(invocation, &one.plan, &forced);

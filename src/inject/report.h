@@ -6,6 +6,8 @@
 #pragma once
 
 #include <stdint.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include "plan.h"
 
@@ -54,10 +56,14 @@ int report_create(struct report **ret, struct plan_report *ret_where);
 
 /*
  * Maps the report that the plan names, in a program: checks that it is one, of this very run, and
- * cannot shrink. NULL when it is not or cannot be reached (another user, another PID namespace). No
+ * cannot shrink. By its path; where that is closed, from the one who reports (report-offer.h). NULL
+ * when it is not one, or cannot be reached: another user in another network namespace. No
  * allocation.
  */
 struct report *report_attach(const struct plan_report *where);
+
+/* Where programs ask for it; returns the length of the address. */
+socklen_t report_address(const struct plan_report *where, struct sockaddr_un *ret);
 
 void report_refused(struct report *report, int error);
 void report_missed(struct report *report, enum report_missed why);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -16,15 +17,14 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/macro.h"
 
 /* What this process was started with, which the child gets back. */
 struct supervisor {
 	sigset_t mask;
 	struct sigaction on_child;
-	supervise_prepare *prepare;
-	void *userdata;
-	int cgroup; /* -1: the parent's own */
-	bool moves; /* into it by itself */
+	const struct supervise_with *with;
+	bool moves; /* into the cgroup by itself */
 	pid_t child;
 };
 
@@ -47,9 +47,9 @@ _Noreturn static void execute(const struct supervisor *supervisor, pid_t parent,
 		_exit(EXIT_FAILURE);
 	sigaction(SIGCHLD, &supervisor->on_child, NULL);
 	sigprocmask(SIG_SETMASK, &supervisor->mask, NULL);
-	r = supervisor->moves ? enter_cgroup(supervisor->cgroup) : 0;
+	r = supervisor->moves ? enter_cgroup(supervisor->with->cgroup) : 0;
 	if (r == 0)
-		r = supervisor->prepare(supervisor->userdata);
+		r = supervisor->with->prepare(supervisor->with->userdata);
 	if (r == 0)
 		execvp(argv[0], argv);
 	error = r < 0 ? -r : errno;
@@ -62,10 +62,10 @@ static pid_t start_inside(struct supervisor *supervisor)
 {
 	struct clone_args args = {.flags = CLONE_INTO_CGROUP,
 				  .exit_signal = SIGCHLD,
-				  .cgroup = (__u64)supervisor->cgroup};
+				  .cgroup = (__u64)supervisor->with->cgroup};
 	pid_t pid;
 
-	if (supervisor->cgroup < 0) {
+	if (supervisor->with->cgroup < 0) {
 		pid = fork();
 		return pid < 0 ? -errno : pid;
 	}
@@ -201,13 +201,28 @@ static bool take_child_news(const struct supervisor *supervisor, int *ret_status
 	return false;
 }
 
-int supervise(char *const argv[], int cgroup, supervise_prepare *prepare, void *userdata,
-	      int *ret_status)
+/* Waits for a signal and passes it on. */
+static void take_signal(const struct supervisor *supervisor, int signals)
+{
+	const struct supervise_with *with = supervisor->with;
+	struct pollfd fds[] = {{.fd = signals, .events = POLLIN},
+			       {.fd = with->watched, .events = POLLIN}};
+	struct signalfd_siginfo info;
+
+	if (poll(fds, ARRAY_SIZE(fds), -1) <= 0)
+		return; /* EINTR: stopped and continued */
+	if (fds[1].revents)
+		with->on_watched(with->userdata);
+	if (fds[0].revents && read(signals, &info, sizeof(info)) == (ssize_t)sizeof(info) &&
+	    info.ssi_signo != SIGCHLD)
+		forward(supervisor, &info);
+}
+
+int supervise(char *const argv[], const struct supervise_with *with, int *ret_status)
 {
 	struct sigaction by_default = {.sa_handler = SIG_DFL};
-	struct supervisor supervisor = {.prepare = prepare, .userdata = userdata, .cgroup = cgroup};
+	struct supervisor supervisor = {.with = with};
 	_cleanup_close_ int signals = -1;
-	struct signalfd_siginfo info;
 	sigset_t all;
 	int r;
 
@@ -222,12 +237,8 @@ int supervise(char *const argv[], int cgroup, supervise_prepare *prepare, void *
 		sigprocmask(SIG_SETMASK, &supervisor.mask, NULL);
 		return r;
 	}
-	while (!take_child_news(&supervisor, ret_status)) {
-		/* EINTR: stopped and continued. */
-		if (read(signals, &info, sizeof(info)) == (ssize_t)sizeof(info) &&
-		    info.ssi_signo != SIGCHLD)
-			forward(&supervisor, &info);
-	}
+	while (!take_child_news(&supervisor, ret_status))
+		take_signal(&supervisor, signals);
 	return 0;
 }
 
