@@ -123,7 +123,7 @@ static int judge_program(const struct program *program)
 	switch (program->verdict) {
 	case PROGRAM_NOT_FOUND:
 		if (strcmp(command, path) == 0)
-			say_error("run: %s: command not found", command);
+			say_error("run: %s: command not found", *command ? command : "''");
 		else
 			say_error("run: %s: its interpreter %s is not there", command, path);
 		return EXIT_NOT_FOUND;
@@ -207,6 +207,7 @@ static void say_method_warnings(const struct choice *choice, const struct progra
 struct start {
 	const struct choice *choice;
 	struct method_run *run;
+	char *const *argv;
 	int offer; /* of the report, to programs that cannot open it */
 };
 
@@ -222,24 +223,24 @@ static int enter(const struct start *start)
 }
 
 /* Becomes the program: nothing of tcpkeep is left that could be in the way. */
-static int run_alone(char *const argv[], const struct start *start)
+static int run_alone(const struct start *start)
 {
 	int status = enter(start);
 
 	if (status != EXIT_DONE)
 		return status;
-	execvp(argv[0], argv);
-	return fail_exec(argv[0], -errno);
+	return fail_exec(start->argv[0], program_execute(start->run->program, start->argv));
 }
 
 /* In the child, which has said why. */
-static int enter_child(void *userdata)
+static int execute_child(void *userdata)
 {
-	int status = enter(userdata);
+	const struct start *start = userdata;
+	int status = enter(start);
 
 	if (status != EXIT_DONE)
 		_exit(status);
-	return 0;
+	return program_execute(start->run->program, start->argv);
 }
 
 /* A program asks for the report. */
@@ -260,22 +261,22 @@ static int offer_report(const struct choice *choice, const struct plan *plan)
 }
 
 /* Stays beside the program, to report. */
-static int run_beside(char *const argv[], struct start *start, bool json)
+static int run_beside(struct start *start, bool json)
 {
 	struct method_run *run = start->run;
 	struct supervise_with with = {
 		.cgroup = method_cgroup(run),
-		.prepare = enter_child,
+		.execute = execute_child,
 		.watched = start->offer = offer_report(start->choice, &run->plan),
 		.on_watched = answer,
 		.userdata = start,
 	};
 	int status, r;
 
-	r = supervise(argv, &with, &status);
+	r = supervise(&with, &status);
 	method_finish(run);
 	if (r < 0)
-		return fail_exec(argv[0], r);
+		return fail_exec(start->argv[0], r);
 	/* 0: it was never entered, and why has been said. */
 	if (run->report->method)
 		run_report_print(run->report, &run->plan, json);
@@ -289,7 +290,7 @@ static int run(const struct invocation *invocation)
 	struct method_run one = {.program = &program};
 	const struct method *forced;
 	static struct choice choice;
-	struct start start = {&choice, &one, -1};
+	struct start start = {&choice, &one, invocation->rest, -1};
 	int status;
 
 	status = read_arguments(invocation, &one.plan, &forced);
@@ -314,8 +315,8 @@ static int run(const struct invocation *invocation)
 	if (args->verbose)
 		say_verbosely(&choice, &one);
 	if (args->report)
-		return run_beside(invocation->rest, &start, invocation->json);
-	return run_alone(invocation->rest, &start);
+		return run_beside(&start, invocation->json);
+	return run_alone(&start);
 }
 
 const struct command command_run = {

@@ -36,8 +36,7 @@ static int enter_cgroup(int cgroup)
 	return fd < 0 || write(fd, "0", 1) != 1 ? -ECHILD : 0;
 }
 
-_Noreturn static void execute(const struct supervisor *supervisor, pid_t parent, int tell,
-			      char *const argv[])
+_Noreturn static void execute(const struct supervisor *supervisor, pid_t parent, int tell)
 {
 	int error, r;
 
@@ -49,10 +48,8 @@ _Noreturn static void execute(const struct supervisor *supervisor, pid_t parent,
 	sigprocmask(SIG_SETMASK, &supervisor->mask, NULL);
 	r = supervisor->moves ? enter_cgroup(supervisor->with->cgroup) : 0;
 	if (r == 0)
-		r = supervisor->with->prepare(supervisor->with->userdata);
-	if (r == 0)
-		execvp(argv[0], argv);
-	error = r < 0 ? -r : errno;
+		r = supervisor->with->execute(supervisor->with->userdata);
+	error = -r;
 	(void)!write(tell, &error, sizeof(error));
 	_exit(EXIT_FAILURE);
 }
@@ -79,8 +76,8 @@ static pid_t start_inside(struct supervisor *supervisor)
 	return pid < 0 ? -errno : pid;
 }
 
-/* Starts the child; -errno of its execvp(), told through a pipe that a successful one closes. */
-static int start(struct supervisor *supervisor, char *const argv[])
+/* Starts the child; -errno of its execve(), told through a pipe that a successful one closes. */
+static int start(struct supervisor *supervisor)
 {
 	_cleanup_close_ int told = -1, tell = -1;
 	pid_t parent = getpid();
@@ -95,7 +92,7 @@ static int start(struct supervisor *supervisor, char *const argv[])
 	if (supervisor->child < 0)
 		return supervisor->child;
 	if (supervisor->child == 0)
-		execute(supervisor, parent, tell, argv);
+		execute(supervisor, parent, tell);
 	close(steal_fd(&tell));
 	do
 		n = read(told, &error, sizeof(error));
@@ -218,7 +215,7 @@ static void take_signal(const struct supervisor *supervisor, int signals)
 		forward(supervisor, &info);
 }
 
-int supervise(char *const argv[], const struct supervise_with *with, int *ret_status)
+int supervise(const struct supervise_with *with, int *ret_status)
 {
 	struct sigaction by_default = {.sa_handler = SIG_DFL};
 	struct supervisor supervisor = {.with = with};
@@ -231,7 +228,7 @@ int supervise(char *const argv[], const struct supervise_with *with, int *ret_st
 	/* An ignored SIGCHLD would take the exit status away. */
 	sigaction(SIGCHLD, &by_default, &supervisor.on_child);
 	signals = signalfd(-1, &all, SFD_CLOEXEC);
-	r = signals < 0 ? -errno : start(&supervisor, argv);
+	r = signals < 0 ? -errno : start(&supervisor);
 	if (r < 0) {
 		sigaction(SIGCHLD, &supervisor.on_child, NULL);
 		sigprocmask(SIG_SETMASK, &supervisor.mask, NULL);

@@ -78,6 +78,69 @@ timer_of_client() {
 	[ "$status" -eq 126 ]
 }
 
+@test "126 or 127: what bash says, for each way in which a command may not be there" {
+	command -v bash env >/dev/null || skip "no bash"
+	[ "$(id -u)" = 0 ] || skip "needs root, to become nobody"
+	copy=$BATS_TEST_TMPDIR/build
+	mkdir -p "$copy/cli" && chmod 755 "$BATS_RUN_TMPDIR" "$BATS_FILE_TMPDIR" "$BATS_TEST_TMPDIR" 2>/dev/null || true
+	cp "$TCPKEEP" "$copy/cli/tcpkeep"
+	mkdir -p "$copy/inject" && cp "$SHIM_LIBRARY" "$copy/inject"
+	setpriv --reuid 65534 --clear-groups test -x "$copy/cli/tcpkeep" || skip "nobody cannot reach the build"
+	dir=$BATS_TEST_TMPDIR/commands
+	mkdir "$dir" && cd "$dir"
+	mkdir denied good plain directory directory/tool directory/only
+	printf '#!/bin/sh\necho denied\n' | tee denied/tool >denied/only
+	printf '#!/bin/sh\necho good\n' >good/tool
+	echo x | tee plain/tool >plain/only
+	echo 'echo script' >noshebang
+	: >empty
+	printf '\177ELFdamaged\n' >damaged
+	printf 'a\0b\nc\n' >binary
+	printf '#!/no/such/interpreter\n' >lost
+	printf '#!/tmp\n' >astray
+	printf '#!%s/plain/only\n' "$dir" >dull
+	ln -s loop loop
+	chmod 755 denied/* good/* noshebang empty damaged binary lost astray dull
+	chmod 700 denied
+	for who in "" "setpriv --reuid 65534 --regid 65534 --clear-groups"; do
+		while read -r path command; do
+			path=${path//@/$dir/}
+			expected=0 ran=0 reported=0
+			says=$($who env PATH="$path" "$(command -v bash)" -c '"$1"' bash "$command" 2>/dev/null) || expected=$?
+			said=$($who env PATH="$path" "$copy/cli/tcpkeep" run -- "$command" 2>"$BATS_TEST_TMPDIR/why") || ran=$?
+			$who env PATH="$path" "$copy/cli/tcpkeep" run --report -- "$command" >/dev/null 2>&1 || reported=$?
+			echo "$who PATH=$path $command: $expected $says, $ran $said, $reported"
+			[ "$expected $says $expected" = "$ran $said $reported" ]
+			[ "$expected" -eq 0 ] || grep -q '^tcpkeep: run: ' "$BATS_TEST_TMPDIR/why"
+		done <<-'END'
+			/bin:/usr/bin nothing
+			/bin:/usr/bin
+			/bin:/usr/bin ./nothing
+			/bin:/usr/bin /
+			/bin:/usr/bin ./good
+			/bin:/usr/bin ./plain/only
+			/bin:/usr/bin ./denied/only
+			/bin:/usr/bin ./noshebang
+			/bin:/usr/bin ./empty
+			/bin:/usr/bin ./damaged
+			/bin:/usr/bin ./binary
+			/bin:/usr/bin ./lost
+			/bin:/usr/bin ./astray
+			/bin:/usr/bin ./dull
+			/bin:/usr/bin ./loop
+			@denied:@good tool
+			@denied:/bin nothing
+			@denied only
+			@plain:@good tool
+			@plain:/bin only
+			@directory:@good tool
+			@directory:/bin only
+			@denied:@plain tool
+			@noshebang:@good tool
+		END
+	done
+}
+
 @test "a static program: a clear message and exit 4" {
 	command -v cc >/dev/null || skip "no cc"
 	cd "$BATS_TEST_TMPDIR"
