@@ -227,9 +227,11 @@ static int run_alone(const struct start *start)
 {
 	int status = enter(start);
 
-	if (status != EXIT_DONE)
-		return status;
-	return fail_exec(start->argv[0], program_execute(start->run->program, start->argv));
+	if (status == EXIT_DONE)
+		status = fail_exec(start->argv[0],
+				   program_execute(start->run->program, start->argv));
+	method_finish(start->run);
+	return status;
 }
 
 /* In the child, which has said why. */
