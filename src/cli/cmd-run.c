@@ -75,6 +75,37 @@ static int complete_settings(const struct run_args *args, struct tcpkeep_setting
 	return EXIT_DONE;
 }
 
+/* As a user means it: one with a typo in it is a setting, too. */
+static bool looks_like_setting(const char *word)
+{
+	return strchr(word, '=') || strcmp(word, "on") == 0 || strcmp(word, "off") == 0;
+}
+
+/* "time=60 -- python3 ...": what was typed, with the "--" in its place. */
+static int fail_command(const struct invocation *invocation)
+{
+	char text[200], shown[64];
+	size_t n = 0, i = 0;
+
+	text[0] = '\0';
+	for (; i < invocation->n_operands && looks_like_setting(invocation->operands[i]); i++) {
+		const char *word = invocation->operands[i];
+
+		escape_text(word, strlen(word), shown, sizeof(shown));
+		if (n + strlen(shown) + 2 < sizeof(text))
+			n += (size_t)snprintf(text + n, sizeof(text) - n, "%s ", shown);
+	}
+	if (i == invocation->n_operands || invocation->rest)
+		say_error("run: no command; write: tcpkeep run %s-- COMMAND [ARGUMENT...]",
+			  n ? text : "[SETTINGS] ");
+	else
+		say_error("run: put \"--\" before the command: tcpkeep run %s-- %s%s", text,
+			  escape_text(invocation->operands[i], strlen(invocation->operands[i]),
+				      shown, sizeof(shown)),
+			  i + 1 < invocation->n_operands ? " ..." : "");
+	return EXIT_USAGE;
+}
+
 static int read_arguments(const struct invocation *invocation, struct plan *ret,
 			  const struct method **ret_method)
 {
@@ -82,11 +113,8 @@ static int read_arguments(const struct invocation *invocation, struct plan *ret,
 	struct plan plan = {.enforce = args->enforce};
 	int status;
 
-	if (!invocation->rest || !invocation->rest[0]) {
-		say_error(
-			"run: no command; write: tcpkeep run [SETTINGS] -- COMMAND [ARGUMENT...]");
-		return EXIT_USAGE;
-	}
+	if (!invocation->rest || !invocation->rest[0])
+		return fail_command(invocation);
 	if (invocation->json && !args->report) {
 		say_error("run: --json is the form of the report; add --report");
 		return EXIT_USAGE;
@@ -122,7 +150,11 @@ static int judge_program(const struct program *program)
 	shown_path(program->path, path);
 	switch (program->verdict) {
 	case PROGRAM_NOT_FOUND:
-		if (strcmp(command, path) == 0)
+		if (strcmp(command, path) == 0 && looks_like_setting(command))
+			say_error("run: %s: command not found; settings stand before \"--\": "
+				  "tcpkeep run %s -- COMMAND [ARGUMENT...]",
+				  command, command);
+		else if (strcmp(command, path) == 0)
 			say_error("run: %s: command not found", *command ? command : "''");
 		else
 			say_error("run: %s: its interpreter %s is not there", command, path);
@@ -169,10 +201,13 @@ static void say_verbosely(const struct choice *choice, const struct method_run *
 	tcpkeep_settings_format(&run->plan.settings, text, sizeof(text));
 	fprintf(stderr, "tcpkeep: run: method %s%s%s: %s\n", method->name,
 		preloads ? ", library " : "", preloads ? library : "", choice->why[0]);
+	fprintf(stderr, "tcpkeep: run: out of its reach: %s\n", method->misses());
+	for (size_t i = 1; i < choice->n; i++)
+		fprintf(stderr, "tcpkeep: run: not method %s: %s: %s\n", choice->order[i]->name,
+			method_why_behind(choice, i), choice->order[i]->misses());
 	for (size_t i = 0; i < choice->n_refused; i++)
 		fprintf(stderr, "tcpkeep: run: not method %s: %s\n",
 			choice->refused[i].method->name, choice->refused[i].error.message);
-	fprintf(stderr, "tcpkeep: run: out of its reach: %s\n", method->misses());
 	if (method_takes_privileges(method))
 		fprintf(stderr, "tcpkeep: run: without CAP_SYS_ADMIN the kernel wants "
 				"no_new_privs: setuid programs that it starts (sudo, su, ping) run "
@@ -329,6 +364,7 @@ const struct command command_run = {
 		"Every TCP socket that the program and its children connect, accept, listen on or inherit gets\n"
 		"the settings. What the program sets itself stands, value by value, and a socket on which it\n"
 		"turns keepalive off is left alone; with --enforce ours hold and its calls are told success.\n"
+		"The command, with its own options, stands behind \"--\"; its exit status is that of tcpkeep.\n"
 		"\n"
 		"Without settings: time=60 intvl=10 probes=6. Values that are not given are taken from these;\n"
 		"no user-timeout is set unless you give one. For root the kernel does it, in a cgroup of the\n"

@@ -50,6 +50,15 @@ timer_of_client() {
 	[[ $output == *"tcpkeep run [SETTINGS] -- COMMAND"* ]]
 	run "$TCPKEEP" run psql
 	[ "$status" -eq 2 ]
+	[ "$output" = 'tcpkeep: run: put "--" before the command: tcpkeep run -- psql' ]
+	run "$TCPKEEP" run time=60 off python3 x.py
+	[ "$status" -eq 2 ]
+	[ "$output" = 'tcpkeep: run: put "--" before the command: tcpkeep run time=60 off -- python3 ...' ]
+	run "$TCPKEEP" run time=60 --
+	[ "$status" -eq 2 ]
+	[ "$output" = 'tcpkeep: run: no command; write: tcpkeep run time=60 -- COMMAND [ARGUMENT...]' ]
+	run -127 "$TCPKEEP" run -- time=60 true
+	[[ $output == *'settings stand before "--"'* ]]
 	run "$TCPKEEP" run time=0 -- true
 	[ "$status" -eq 2 ]
 	[[ $output == *"accepted: 1 to 32767 seconds"* ]]
@@ -139,6 +148,19 @@ timer_of_client() {
 			@noshebang:@good tool
 		END
 	done
+}
+
+@test "-v says of each method why it is not the one" {
+	run "$TCPKEEP" run -v -- true
+	[ "$(grep -c '^tcpkeep: run: method ' <<<"$output")" -eq 1 ]
+	[ "$(grep -c '^tcpkeep: run: not method ' <<<"$output")" -eq 2 ]
+	run "$TCPKEEP" run -v --method preload -- true
+	[ "$(grep -c '^tcpkeep: run: not method ' <<<"$output")" -eq 0 ]
+	[ "$(id -u)" = 0 ] || return 0
+	run setpriv --bounding-set -all --inh-caps -all env "$TCPKEEP" run -v -- true
+	[ "$status" -eq 0 ]
+	[[ $output == *"not method seccomp: it takes their powers from setuid programs"* ]]
+	[[ $output == *"not method bpf: it takes root"* ]]
 }
 
 @test "a static program: a clear message and exit 4" {
