@@ -141,6 +141,23 @@ static const char *shown_path(const char *path, char buf[SHOWN_MAX])
 	return escape_text(path, strlen(path), buf, SHOWN_MAX);
 }
 
+/* What to do about a limit; "": nothing is known. */
+static const char *remedy(int r)
+{
+	switch (r) {
+	case -EMFILE:
+	case -ENFILE:
+		return "; raise the limit of descriptors (ulimit -n)";
+	case -EAGAIN:
+		return "; raise the limit of processes (ulimit -u, pids.max of the cgroup)";
+	case -ENOMEM:
+		return "; raise the limit of memory (ulimit -v, memory.max of the cgroup)";
+	case -E2BIG:
+		return "; shorten the arguments or the environment";
+	}
+	return "";
+}
+
 /* Can it be started at all? */
 static int judge_program(const struct program *program)
 {
@@ -160,7 +177,8 @@ static int judge_program(const struct program *program)
 			say_error("run: %s: its interpreter %s is not there", command, path);
 		return EXIT_NOT_FOUND;
 	case PROGRAM_NOT_EXECUTABLE:
-		say_error("run: %s: cannot be executed: %s", path, strerror(program->error));
+		say_error("run: %s: cannot be executed: %s%s", path, strerror(program->error),
+			  remedy(-program->error));
 		return EXIT_NOT_EXECUTABLE;
 	default:
 		return EXIT_DONE;
@@ -186,7 +204,8 @@ static int fail_exec(const char *command, int r)
 			  shown_path(command, shown));
 		return EXIT_LACKING;
 	}
-	say_error("run: %s: cannot be executed: %s", shown_path(command, shown), strerror(-r));
+	say_error("run: %s: cannot be executed: %s%s", shown_path(command, shown), strerror(-r),
+		  remedy(r));
 	return r == -ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
 }
 

@@ -131,7 +131,9 @@ int seccomp_enter(const struct plan *plan, struct report *report, bool *ret_turn
 	if (seccomp.shared == MAP_FAILED)
 		return error_set(error, -errno, "seccomp: no memory: %s", strerror(errno));
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
-		return error_set(error, -errno, "seccomp: no descriptors: %s", strerror(errno));
+		return error_set(error, -errno,
+				 "seccomp: no descriptors: %s; raise the limit (ulimit -n)",
+				 strerror(errno));
 	ours = fds[0];
 	theirs = fds[1];
 	guardian = (struct guardian){&seccomp, theirs};

@@ -158,16 +158,26 @@ END
 }
 
 @test "few descriptors: it runs, or says why not" {
-	for n in 64 20 12 8 5; do
+	for n in 64 20 18 16 14 12 10 9 8 7 6 5; do
 		run --separate-stderr in_cgroup sh -c "ulimit -n $n; exec \"\$TCPKEEP\" run --method bpf -- echo ran"
 		if [ "$status" -eq 0 ]; then
 			[ "$output" = ran ]
 		else
 			[ "$status" -eq 4 ]
 			[ -z "$output" ]
-			[[ $stderr == *"tcpkeep: run: method bpf: "* ]]
+			[[ $stderr == "tcpkeep: run: method bpf: no descriptors: "*"raise the limit (ulimit -n)" ]]
+		fi
+		run --separate-stderr in_cgroup env ASAN_OPTIONS=detect_leaks=0 sh -c "ulimit -n $n; exec \"\$TCPKEEP\" run --report -- echo ran"
+		if [ "$status" -eq 0 ]; then
+			[ "$output" = ran ]
+		else
+			[ "$status" -eq 126 ] || [ "$status" -eq 4 ]
+			[ -z "$output" ]
+			[[ $stderr == *"ulimit -n"* ]]
 		fi
 	done
+	# What was made before the descriptors ran out is gone.
+	until_true no_runs
 }
 
 @test "a pipe ends with the program, though a child of it lives on" {
