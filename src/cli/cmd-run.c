@@ -27,7 +27,7 @@ struct run_args {
 static const struct option options[] = {
 	{"enforce", NULL, "the program cannot change or undo the settings", OPTION_FLAG,
 	 offsetof(struct run_args, enforce), COMPLETES_NOTHING},
-	{"report", NULL, "tell at exit how many sockets were set (with --json: as JSON)",
+	{"report", NULL, "tell at exit how many sockets were set, on stderr (with --json: as JSON)",
 	 OPTION_FLAG, offsetof(struct run_args, report), COMPLETES_NOTHING},
 	{"method", "METHOD", "how the program is reached; default auto: the one that misses least",
 	 OPTION_TEXT, offsetof(struct run_args, method), COMPLETES_CHOICES,
@@ -382,13 +382,15 @@ const struct command command_run = {
 	.about =
 		"Every TCP socket that the program and its children connect, accept, listen on or inherit gets\n"
 		"the settings. What the program sets itself stands, value by value, and a socket on which it\n"
-		"turns keepalive off is left alone; with --enforce ours hold and its calls are told success.\n"
-		"The command, with its own options, stands behind \"--\"; its exit status is that of tcpkeep.\n"
+		"turns keepalive off is left alone; with --enforce the settings hold, and what the program sets\n"
+		"is told success and not done.\n"
+		"The command, with its own options, stands behind \"--\"; tcpkeep ends with its exit status.\n"
 		"\n"
 		"Without settings: time=60 intvl=10 probes=6. Values that are not given are taken from these;\n"
-		"no user-timeout is set unless you give one. For root the kernel does it, in a cgroup of the\n"
-		"program's own; otherwise dynamically linked programs are reached by a preloaded library, all\n"
-		"others by a seccomp supervisor; -v says how and what is missed.",
+		"no user-timeout is set unless you give one; 'tcpkeep explain' tells what the values mean. For\n"
+		"root the kernel does it, in a cgroup of the program's own (method bpf); for others a library\n"
+		"inside of dynamically linked programs (preload), or a supervisor outside of all others\n"
+		"(seccomp); -v says which, why, and what is missed.",
 	.examples =
 		"  tcpkeep run -- psql -h db                       after a minute of silence\n"
 		"  tcpkeep run time=30 intvl=5 -- ssh host         shorter\n"
