@@ -12,6 +12,7 @@
 #include "inject/method.h"
 #include "inject/preload.h"
 #include "inject/program.h"
+#include "inject/report-offer.h"
 #include "inject/report.h"
 #include "inject/supervise.h"
 #include "run-report.h"
@@ -26,7 +27,7 @@ struct run_args {
 static const struct option options[] = {
 	{"enforce", NULL, "the program cannot change or undo the settings", OPTION_FLAG,
 	 offsetof(struct run_args, enforce), COMPLETES_NOTHING},
-	{"report", NULL, "tell at exit how many sockets were set (with --json: as JSON)",
+	{"report", NULL, "tell at exit how many sockets were set, on stderr (with --json: as JSON)",
 	 OPTION_FLAG, offsetof(struct run_args, report), COMPLETES_NOTHING},
 	{"method", "METHOD", "how the program is reached; default auto: the one that misses least",
 	 OPTION_TEXT, offsetof(struct run_args, method), COMPLETES_CHOICES,
@@ -74,6 +75,37 @@ static int complete_settings(const struct run_args *args, struct tcpkeep_setting
 	return EXIT_DONE;
 }
 
+/* As a user means it: one with a typo in it is a setting, too. */
+static bool looks_like_setting(const char *word)
+{
+	return strchr(word, '=') || strcmp(word, "on") == 0 || strcmp(word, "off") == 0;
+}
+
+/* "time=60 -- python3 ...": what was typed, with the "--" in its place. */
+static int fail_command(const struct invocation *invocation)
+{
+	char text[200], shown[64];
+	size_t n = 0, i = 0;
+
+	text[0] = '\0';
+	for (; i < invocation->n_operands && looks_like_setting(invocation->operands[i]); i++) {
+		const char *word = invocation->operands[i];
+
+		escape_text(word, strlen(word), shown, sizeof(shown));
+		if (n + strlen(shown) + 2 < sizeof(text))
+			n += (size_t)snprintf(text + n, sizeof(text) - n, "%s ", shown);
+	}
+	if (i == invocation->n_operands || invocation->rest)
+		say_error("run: no command; write: tcpkeep run %s-- COMMAND [ARGUMENT...]",
+			  n ? text : "[SETTINGS] ");
+	else
+		say_error("run: put \"--\" before the command: tcpkeep run %s-- %s%s", text,
+			  escape_text(invocation->operands[i], strlen(invocation->operands[i]),
+				      shown, sizeof(shown)),
+			  i + 1 < invocation->n_operands ? " ..." : "");
+	return EXIT_USAGE;
+}
+
 static int read_arguments(const struct invocation *invocation, struct plan *ret,
 			  const struct method **ret_method)
 {
@@ -81,11 +113,8 @@ static int read_arguments(const struct invocation *invocation, struct plan *ret,
 	struct plan plan = {.enforce = args->enforce};
 	int status;
 
-	if (!invocation->rest || !invocation->rest[0]) {
-		say_error(
-			"run: no command; write: tcpkeep run [SETTINGS] -- COMMAND [ARGUMENT...]");
-		return EXIT_USAGE;
-	}
+	if (!invocation->rest || !invocation->rest[0])
+		return fail_command(invocation);
 	if (invocation->json && !args->report) {
 		say_error("run: --json is the form of the report; add --report");
 		return EXIT_USAGE;
@@ -112,6 +141,23 @@ static const char *shown_path(const char *path, char buf[SHOWN_MAX])
 	return escape_text(path, strlen(path), buf, SHOWN_MAX);
 }
 
+/* What to do about a limit; "": nothing is known. */
+static const char *remedy(int r)
+{
+	switch (r) {
+	case -EMFILE:
+	case -ENFILE:
+		return "; raise the limit of descriptors (ulimit -n)";
+	case -EAGAIN:
+		return "; raise the limit of processes (ulimit -u, pids.max of the cgroup)";
+	case -ENOMEM:
+		return "; raise the limit of memory (ulimit -v, memory.max of the cgroup)";
+	case -E2BIG:
+		return "; shorten the arguments or the environment";
+	}
+	return "";
+}
+
 /* Can it be started at all? */
 static int judge_program(const struct program *program)
 {
@@ -121,13 +167,18 @@ static int judge_program(const struct program *program)
 	shown_path(program->path, path);
 	switch (program->verdict) {
 	case PROGRAM_NOT_FOUND:
-		if (strcmp(command, path) == 0)
-			say_error("run: %s: command not found", command);
+		if (strcmp(command, path) == 0 && looks_like_setting(command))
+			say_error("run: %s: command not found; settings stand before \"--\": "
+				  "tcpkeep run %s -- COMMAND [ARGUMENT...]",
+				  command, command);
+		else if (strcmp(command, path) == 0)
+			say_error("run: %s: command not found", *command ? command : "''");
 		else
 			say_error("run: %s: its interpreter %s is not there", command, path);
 		return EXIT_NOT_FOUND;
 	case PROGRAM_NOT_EXECUTABLE:
-		say_error("run: %s: cannot be executed: %s", path, strerror(program->error));
+		say_error("run: %s: cannot be executed: %s%s", path, strerror(program->error),
+			  remedy(-program->error));
 		return EXIT_NOT_EXECUTABLE;
 	default:
 		return EXIT_DONE;
@@ -153,7 +204,8 @@ static int fail_exec(const char *command, int r)
 			  shown_path(command, shown));
 		return EXIT_LACKING;
 	}
-	say_error("run: %s: cannot be executed: %s", shown_path(command, shown), strerror(-r));
+	say_error("run: %s: cannot be executed: %s%s", shown_path(command, shown), strerror(-r),
+		  remedy(r));
 	return r == -ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
 }
 
@@ -168,10 +220,13 @@ static void say_verbosely(const struct choice *choice, const struct method_run *
 	tcpkeep_settings_format(&run->plan.settings, text, sizeof(text));
 	fprintf(stderr, "tcpkeep: run: method %s%s%s: %s\n", method->name,
 		preloads ? ", library " : "", preloads ? library : "", choice->why[0]);
+	fprintf(stderr, "tcpkeep: run: out of its reach: %s\n", method->misses());
+	for (size_t i = 1; i < choice->n; i++)
+		fprintf(stderr, "tcpkeep: run: not method %s: %s: %s\n", choice->order[i]->name,
+			method_why_behind(choice, i), choice->order[i]->misses());
 	for (size_t i = 0; i < choice->n_refused; i++)
 		fprintf(stderr, "tcpkeep: run: not method %s: %s\n",
 			choice->refused[i].method->name, choice->refused[i].error.message);
-	fprintf(stderr, "tcpkeep: run: out of its reach: %s\n", method->misses());
 	if (method_takes_privileges(method))
 		fprintf(stderr, "tcpkeep: run: without CAP_SYS_ADMIN the kernel wants "
 				"no_new_privs: setuid programs that it starts (sudo, su, ping) run "
@@ -206,6 +261,8 @@ static void say_method_warnings(const struct choice *choice, const struct progra
 struct start {
 	const struct choice *choice;
 	struct method_run *run;
+	char *const *argv;
+	int offer; /* of the report, to programs that cannot open it */
 };
 
 /* In the process that is to execute the program. */
@@ -220,36 +277,62 @@ static int enter(const struct start *start)
 }
 
 /* Becomes the program: nothing of tcpkeep is left that could be in the way. */
-static int run_alone(char *const argv[], const struct start *start)
+static int run_alone(const struct start *start)
 {
 	int status = enter(start);
 
-	if (status != EXIT_DONE)
-		return status;
-	execvp(argv[0], argv);
-	return fail_exec(argv[0], -errno);
+	if (status == EXIT_DONE)
+		status = fail_exec(start->argv[0],
+				   program_execute(start->run->program, start->argv));
+	method_finish(start->run);
+	return status;
 }
 
 /* In the child, which has said why. */
-static int enter_child(void *userdata)
+static int execute_child(void *userdata)
 {
-	int status = enter(userdata);
+	const struct start *start = userdata;
+	int status = enter(start);
 
 	if (status != EXIT_DONE)
 		_exit(status);
-	return 0;
+	return program_execute(start->run->program, start->argv);
+}
+
+/* A program asks for the report. */
+static void answer(void *userdata)
+{
+	const struct start *start = userdata;
+
+	report_hand_out(start->offer, &start->run->plan.report);
+}
+
+/* Only a preloaded program counts by itself. Without it, those of other users are not counted. */
+static int offer_report(const struct choice *choice, const struct plan *plan)
+{
+	for (size_t i = 0; i < choice->n; i++)
+		if (strcmp(choice->order[i]->name, "preload") == 0)
+			return report_offer(&plan->report);
+	return -1;
 }
 
 /* Stays beside the program, to report. */
-static int run_beside(char *const argv[], const struct start *start, bool json)
+static int run_beside(struct start *start, bool json)
 {
 	struct method_run *run = start->run;
+	struct supervise_with with = {
+		.cgroup = method_cgroup(run),
+		.execute = execute_child,
+		.watched = start->offer = offer_report(start->choice, &run->plan),
+		.on_watched = answer,
+		.userdata = start,
+	};
 	int status, r;
 
-	r = supervise(argv, method_cgroup(run), enter_child, (void *)(uintptr_t)start, &status);
+	r = supervise(&with, &status);
 	method_finish(run);
 	if (r < 0)
-		return fail_exec(argv[0], r);
+		return fail_exec(start->argv[0], r);
 	/* 0: it was never entered, and why has been said. */
 	if (run->report->method)
 		run_report_print(run->report, &run->plan, json);
@@ -263,7 +346,7 @@ static int run(const struct invocation *invocation)
 	struct method_run one = {.program = &program};
 	const struct method *forced;
 	static struct choice choice;
-	struct start start = {&choice, &one};
+	struct start start = {&choice, &one, invocation->rest, -1};
 	int status;
 
 	status = read_arguments(invocation, &one.plan, &forced);
@@ -288,8 +371,8 @@ static int run(const struct invocation *invocation)
 	if (args->verbose)
 		say_verbosely(&choice, &one);
 	if (args->report)
-		return run_beside(invocation->rest, &start, invocation->json);
-	return run_alone(invocation->rest, &start);
+		return run_beside(&start, invocation->json);
+	return run_alone(&start);
 }
 
 const struct command command_run = {
@@ -299,12 +382,15 @@ const struct command command_run = {
 	.about =
 		"Every TCP socket that the program and its children connect, accept, listen on or inherit gets\n"
 		"the settings. What the program sets itself stands, value by value, and a socket on which it\n"
-		"turns keepalive off is left alone; with --enforce ours hold and its calls are told success.\n"
+		"turns keepalive off is left alone; with --enforce the settings hold, and what the program sets\n"
+		"is told success and not done.\n"
+		"The command, with its own options, stands behind \"--\"; tcpkeep ends with its exit status.\n"
 		"\n"
 		"Without settings: time=60 intvl=10 probes=6. Values that are not given are taken from these;\n"
-		"no user-timeout is set unless you give one. For root the kernel does it, in a cgroup of the\n"
-		"program's own; otherwise dynamically linked programs are reached by a preloaded library, all\n"
-		"others by a seccomp supervisor; -v says how and what is missed.",
+		"no user-timeout is set unless you give one; 'tcpkeep explain' tells what the values mean. For\n"
+		"root the kernel does it, in a cgroup of the program's own (method bpf); for others a library\n"
+		"inside of dynamically linked programs (preload), or a supervisor outside of all others\n"
+		"(seccomp); -v says which, why, and what is missed.",
 	.examples =
 		"  tcpkeep run -- psql -h db                       after a minute of silence\n"
 		"  tcpkeep run time=30 intvl=5 -- ssh host         shorter\n"

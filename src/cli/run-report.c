@@ -30,18 +30,27 @@ static const char *errno_name(int number, char buf[32])
 
 static uint64_t sockets_set(const struct report *report)
 {
-	return report->connected + report->accepted + report->listening + report->inherited;
+	return report->tried + report->accepted + report->listening + report->inherited;
+}
+
+static const char *plural(uint64_t n, const char *one, const char *many)
+{
+	return n == 1 ? one : many;
 }
 
 /* Why something was missed: the JSON's word and the text's. */
 static const struct missed {
 	const char *name;
-	const char *text;
+	const char *one, *many;
 } missed[REPORT_MISSED_KINDS] = {
-	[REPORT_MISSED_FORBIDDEN] = {"forbidden", "calls of processes that may not be looked into"},
-	[REPORT_MISSED_SHORT] = {"short", "calls for which descriptors or memory were short"},
-	[REPORT_MISSED_UNSERVED] = {"unserved", "calls while the supervisor was replaced"},
-	[REPORT_MISSED_URING] = {"io_uring", "io_uring instances, whose sockets are not seen"},
+	[REPORT_MISSED_FORBIDDEN] = {"forbidden", "call of a process that may not be looked into",
+				     "calls of processes that may not be looked into"},
+	[REPORT_MISSED_SHORT] = {"short", "call for which descriptors or memory were short",
+				 "calls for which descriptors or memory were short"},
+	[REPORT_MISSED_UNSERVED] = {"unserved", "call while the supervisor was replaced",
+				    "calls while the supervisor was replaced"},
+	[REPORT_MISSED_URING] = {"io_uring", "io_uring instance, whose sockets are not seen",
+				 "io_uring instances, whose sockets are not seen"},
 };
 
 static const char *method_of(const struct report *report)
@@ -49,17 +58,19 @@ static const char *method_of(const struct report *report)
 	return methods[report->method - 1].name;
 }
 
-/* What a method can count at all. The library is in each program; the filter sees calls, and no
- * socket that is accepted; the kernel's own programs see connections, and nothing that they miss.
- */
+/* What a method can count at all. The library is in each program; the filter sees calls and not
+ * what comes of them, and no socket that is accepted; the kernel's own programs see connections,
+ * and nothing that they miss. */
 static const struct method_counts {
 	const char *method;
-	bool programs, accepted, seen, missed;
-	const char *what; /* that is seen */
+	bool programs, accepted, connected, failed, seen, missed;
+	const char *one, *many; /* that is seen */
 } method_counts[] = {
-	{"preload", .programs = true, .accepted = true},
-	{"seccomp", .seen = true, .missed = true, .what = "calls to connect or listen by TCP"},
-	{"bpf", .accepted = true, .seen = true, .what = "TCP connections"},
+	{"preload", .programs = true, .accepted = true, .connected = true, .failed = true},
+	{"seccomp", .seen = true, .missed = true, .one = "call to connect or listen by TCP",
+	 .many = "calls to connect or listen by TCP"},
+	{"bpf", .accepted = true, .connected = true, .seen = true, .one = "TCP connection",
+	 .many = "TCP connections"},
 };
 
 static const struct method_counts *counts_of(const struct report *report)
@@ -73,56 +84,88 @@ static const struct method_counts *counts_of(const struct report *report)
 static void tell_missed(const struct report *report)
 {
 	if (!counts_of(report)->missed) {
-		fprintf(stderr, "tcpkeep: not seen: %s\n", methods[report->method - 1].misses());
+		fprintf(stderr, "tcpkeep: run: not seen: %s\n",
+			methods[report->method - 1].misses());
 		return;
 	}
 	for (int i = 0; i < REPORT_MISSED_KINDS; i++)
 		if (report->missed[i])
-			fprintf(stderr, "tcpkeep: missed: %llu %s\n",
-				(unsigned long long)report->missed[i], missed[i].text);
+			fprintf(stderr, "tcpkeep: run: missed: %llu %s\n",
+				(unsigned long long)report->missed[i],
+				plural(report->missed[i], missed[i].one, missed[i].many));
+}
+
+/* " (connected 3, failed 1)": as far as it is known. */
+static const char *outcomes(const struct report *report, char *buf, size_t size)
+{
+	const struct method_counts *counts = counts_of(report);
+	uint64_t known = report->connected + report->failed;
+	int n;
+
+	*buf = '\0';
+	if (!counts->connected)
+		return buf;
+	n = snprintf(buf, size, " (connected %llu", (unsigned long long)report->connected);
+	if (counts->failed)
+		n += snprintf(buf + n, size - (size_t)n, ", failed %llu",
+			      (unsigned long long)report->failed);
+	if (counts->failed && report->tried > known)
+		n += snprintf(buf + n, size - (size_t)n, ", not known %llu",
+			      (unsigned long long)(report->tried - known));
+	snprintf(buf + n, size - (size_t)n, ")");
+	return buf;
 }
 
 static void tell_sets(const struct report *report, const char *settings)
 {
-	char accepted[32] = "";
+	char accepted[32] = "", how[128];
 
 	if (counts_of(report)->accepted)
 		snprintf(accepted, sizeof(accepted), " accepted %llu,",
 			 (unsigned long long)report->accepted);
 	fprintf(stderr,
-		"tcpkeep: %llu sockets set to %s: connected %llu,%s listening %llu, inherited %llu\n",
-		(unsigned long long)sockets_set(report), settings,
-		(unsigned long long)report->connected, accepted,
+		"tcpkeep: run: %llu %s set to %s: tried %llu%s,%s listening %llu, inherited %llu\n",
+		(unsigned long long)sockets_set(report),
+		plural(sockets_set(report), "socket", "sockets"), settings,
+		(unsigned long long)report->tried, outcomes(report, how, sizeof(how)), accepted,
 		(unsigned long long)report->listening, (unsigned long long)report->inherited);
 }
 
-static void report_as_text(const struct report *report, const struct plan *plan)
+static void tell_rest(const struct report *report)
 {
-	char text[TCPKEEP_SETTINGS_TEXT_MAX], refused[256] = "", name[32], also[64] = "";
 	const struct method_counts *counts = counts_of(report);
+	char refused[256] = "", name[32];
 	size_t n = 0;
 
-	tcpkeep_settings_format(&plan->settings, text, sizeof(text));
 	for (int i = 0; i < REPORT_ERRORS && report->errors[i].number; i++)
 		n += (size_t)snprintf(refused + n, sizeof(refused) - n, "%s%u %s", n ? ", " : ": ",
 				      report->errors[i].count,
 				      errno_name(report->errors[i].number, name));
-	tell_sets(report, text);
-	if (counts->programs)
-		snprintf(also, sizeof(also), "programs: %llu",
-			 (unsigned long long)report->programs);
-	else
-		snprintf(also, sizeof(also), "seen: %llu %s", (unsigned long long)report->seen,
-			 counts->what);
 	fprintf(stderr,
-		"tcpkeep: %llu left alone, as the program wanted them; %llu options refused%s; %s\n",
-		(unsigned long long)report->left_alone, (unsigned long long)report->refused,
-		refused, also);
+		"tcpkeep: run: %llu left alone, as the program wanted %s; %llu %s refused%s; ",
+		(unsigned long long)report->left_alone, plural(report->left_alone, "it", "them"),
+		(unsigned long long)report->refused, plural(report->refused, "option", "options"),
+		refused);
+	if (counts->programs)
+		fprintf(stderr, "programs: %llu\n", (unsigned long long)report->programs);
+	else
+		fprintf(stderr, "seen: %llu %s\n", (unsigned long long)report->seen,
+			plural(report->seen, counts->one, counts->many));
+}
+
+static void report_as_text(const struct report *report, const struct plan *plan)
+{
+	char text[TCPKEEP_SETTINGS_TEXT_MAX];
+
+	tcpkeep_settings_format(&plan->settings, text, sizeof(text));
+	tell_sets(report, text);
+	tell_rest(report);
 	tell_missed(report);
 	if (plan->enforce)
 		fprintf(stderr,
-			"tcpkeep: enforced: %llu calls of the program that change them were withheld\n",
-			(unsigned long long)report->withheld);
+			"tcpkeep: run: enforced: %llu %s of the program that would change them withheld\n",
+			(unsigned long long)report->withheld,
+			plural(report->withheld, "call", "calls"));
 }
 
 static void report_settings(struct json *json, const struct tcpkeep_settings *settings)
@@ -156,7 +199,11 @@ static void report_as_json(const struct report *report, const struct plan *plan)
 	if (counts->programs)
 		json_uint(&json, "programs", report->programs);
 	json_uint(&json, "set", sockets_set(report));
-	json_uint(&json, "connected", report->connected);
+	json_uint(&json, "tried", report->tried);
+	if (counts->connected)
+		json_uint(&json, "connected", report->connected);
+	if (counts->failed)
+		json_uint(&json, "failed", report->failed);
 	if (counts->accepted)
 		json_uint(&json, "accepted", report->accepted);
 	json_uint(&json, "listening", report->listening);

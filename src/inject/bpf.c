@@ -2,6 +2,7 @@
 #include "bpf.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -47,6 +48,45 @@ int bpf_probe(struct tcpkeep_error *error)
 	return transient_cgroup_probe(error);
 }
 
+/* More than the kernel's programs and maps take while they are loaded. */
+#define LOAD_FDS 16
+
+/* The loaders have other words for it: that the kernel lacks something. */
+static bool is_short_of_descriptors(int any)
+{
+	int fds[LOAD_FDS], n = 0;
+	bool is_short;
+
+	while (n < LOAD_FDS && (fds[n] = fcntl(any, F_DUPFD_CLOEXEC, 0)) >= 0)
+		n++;
+	is_short = n < LOAD_FDS;
+	while (n > 0)
+		close(fds[--n]);
+	return is_short;
+}
+
+static int attach(struct bpf_run *run, const struct policy *policy, struct tcpkeep_error *error)
+{
+	int r = policy_kernel_attach(policy, run->cgroup.fd, &run->policy, error);
+
+	if (r < 0 && is_short_of_descriptors(run->cgroup.fd))
+		return error_set(error, -EMFILE, "no descriptors: %s; raise the limit (ulimit -n)",
+				 strerror(EMFILE));
+	/* The policy's own words send to `tcpkeep run`. */
+	if (r == -EPERM)
+		return error_set(error, r,
+				 "the kernel does not let this caller load BPF programs (a user "
+				 "namespace, a sandbox)");
+	if (r == -EOPNOTSUPP)
+		return error_set(error, r,
+				 "this kernel lacks what it takes (Linux 5.15, CONFIG_CGROUP_BPF, "
+				 "CONFIG_DEBUG_INFO_BTF)");
+	if (r == -ENOMEM)
+		return error_set(error, r, "no memory: %s; raise the limit (ulimit -v, memory.max)",
+				 strerror(-r));
+	return r;
+}
+
 int bpf_prepare(const struct plan *plan, struct bpf_run **ret, struct tcpkeep_error *error)
 {
 	struct policy_rule rule = {
@@ -64,16 +104,7 @@ int bpf_prepare(const struct plan *plan, struct bpf_run **ret, struct tcpkeep_er
 	r = transient_cgroup_create(&run->cgroup, error);
 	if (r < 0)
 		return r;
-	r = policy_kernel_attach(&policy, run->cgroup.fd, &run->policy, error);
-	/* The policy's own words send to `tcpkeep run`. */
-	if (r == -EPERM)
-		return error_set(error, r,
-				 "the kernel does not let this caller load BPF programs (a user "
-				 "namespace, a sandbox)");
-	if (r == -EOPNOTSUPP)
-		return error_set(error, r,
-				 "this kernel lacks what it takes (Linux 5.15, CONFIG_CGROUP_BPF, "
-				 "CONFIG_DEBUG_INFO_BTF)");
+	r = attach(run, &policy, error);
 	if (r < 0)
 		return r;
 	*ret = steal_pointer(&run);
@@ -99,7 +130,8 @@ int bpf_count(const struct bpf_run *run, struct report *report)
 	if (r < 0)
 		return r;
 	report->seen += counted.matched;
-	report->connected += counted.set - counted.accepted;
+	report->tried += counted.set - counted.accepted;
+	report->connected += counted.connected;
 	report->accepted += counted.accepted;
 	report->listening += counted.listening;
 	report->withheld += counted.withheld;

@@ -289,6 +289,16 @@ void method_choose(const struct program *program, const struct method *forced, s
 			why = "no other one can";
 }
 
+const char *method_why_behind(const struct choice *choice, size_t i)
+{
+	if (choice->order[0] != &methods[PRELOAD])
+		return "it misses more";
+	if (method_takes_privileges(choice->order[i]))
+		return "it takes their powers from setuid programs (no_new_privs) and costs more "
+		       "for each connect(); what it misses";
+	return "it costs more for each connect(); what it misses";
+}
+
 /* Takes the first out of the order. */
 static void refuse_first(struct choice *choice, const struct tcpkeep_error *error)
 {

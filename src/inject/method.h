@@ -70,6 +70,9 @@ struct choice {
  */
 void method_choose(const struct program *program, const struct method *forced, struct choice *ret);
 
+/* Why one of the order, other than the first, is not the first; what it misses is to follow. */
+const char *method_why_behind(const struct choice *choice, size_t i);
+
 /*
  * Makes what the first of the choice takes; what cannot be made joins what is refused. n is 0 when
  * none is left.

@@ -33,7 +33,14 @@ static const char *base_name(const char *path)
 
 /* ------------------------------------------------------------------------------ finding it */
 
-/* As execvp(): an error that a later directory does not mend is remembered. 0 or -errno. */
+static bool is_file(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && !S_ISDIR(st.st_mode);
+}
+
+/* 0 or -errno. */
 static int try_path(const char *path)
 {
 	struct stat st;
@@ -46,6 +53,11 @@ static int try_path(const char *path)
 	return faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0 ? -errno : 0;
 }
 
+/*
+ * As shells and execvp(): the first that can be executed. One that is there and cannot is
+ * remembered; what lies in a directory that cannot be searched is not there, nor is a directory a
+ * command.
+ */
 static int find_on_path(const char *name, char ret[PATH_MAX])
 {
 	const char *path = getenv("PATH");
@@ -67,7 +79,7 @@ static int find_on_path(const char *name, char ret[PATH_MAX])
 			memcpy(ret, candidate, (size_t)n + 1);
 			return 0;
 		}
-		denied |= r == -EACCES;
+		denied |= r == -EACCES && is_file(candidate);
 	}
 	return denied ? -EACCES : -ENOENT;
 }
@@ -235,6 +247,22 @@ static const char *behind_env(char *argument)
 	return NULL;
 }
 
+/*
+ * What the kernel does not know is a script for the shell, as for execvp(), unless it is plainly no
+ * text: an ELF file, or a NUL in its first line. By this shells tell it from a damaged program.
+ */
+static bool is_for_shell(int fd)
+{
+	char line[SCRIPT_LINE_MAX];
+	ssize_t n = pread(fd, line, sizeof(line), 0);
+	const char *end;
+
+	if (n < 0 || (n >= SELFMAG && memcmp(line, ELFMAG, SELFMAG) == 0))
+		return false;
+	end = memchr(line, '\n', (size_t)n);
+	return !memchr(line, '\0', end ? (size_t)(end - line) : (size_t)n);
+}
+
 static enum program_verdict judge(struct program *program, unsigned depth)
 {
 	_cleanup_close_ int fd = open(program->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -260,9 +288,11 @@ static enum program_verdict judge(struct program *program, unsigned depth)
 		return PROGRAM_PRIVILEGED;
 	} else if (elf_parse(read_file, &fd, &elf) == 0) {
 		return judge_elf(&elf, program);
-	} else if (depth == 0) {
-		/* execvp() gives a file that the kernel does not know to the shell. */
+	} else if (depth == 0 && is_for_shell(fd)) {
+		program->for_shell = true;
 		next = "/bin/sh";
+	} else if (depth == 0) {
+		return PROGRAM_FITS; /* binfmt_misc may know it; otherwise execve() will say so */
 	} else {
 		return fail(program, -ENOEXEC);
 	}
@@ -272,6 +302,14 @@ static enum program_verdict judge(struct program *program, unsigned depth)
 		return fail(program, r);
 	}
 	return judge(program, depth + 1);
+}
+
+int program_execute(const struct program *program, char *const argv[])
+{
+	execv(program->command, argv);
+	if (errno == ENOEXEC && program->for_shell)
+		execvp(argv[0], argv);
+	return -errno;
 }
 
 void program_inspect(char *const argv[], struct program *ret)

@@ -24,8 +24,12 @@ struct program {
 	int error;                     /* NOT_EXECUTABLE: errno */
 	const char *drops_environment; /* "env -i", "sudo": what it starts will not know of us; or
 					  NULL */
+	bool for_shell;                /* no program to the kernel, and text: a script for sh */
 	bool starts_others;            /* a shell or the like: what it starts may be anything */
 };
 
 /* argv as for execvp(). Follows "#!" lines and env(1). */
 void program_inspect(char *const argv[], struct program *ret);
+
+/* Becomes the program that was inspected, with the same argv; returns -errno when it cannot. */
+int program_execute(const struct program *program, char *const argv[]);

@@ -5,12 +5,15 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "pass-fd.h"
 
 /* A mapping beyond the end of a file that shrank is SIGBUS: only a sealed one may be mapped. */
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
@@ -88,6 +91,53 @@ static int open_report(const char *path)
 	return fd < 0 ? -errno : fd;
 }
 
+socklen_t report_address(const struct plan_report *where, struct sockaddr_un *ret)
+{
+	int n;
+
+	*ret = (struct sockaddr_un){.sun_family = AF_UNIX};
+	n = snprintf(ret->sun_path + 1, sizeof(ret->sun_path) - 1, "tcpkeep-report-%d-%d",
+		     where->pid, where->fd);
+	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
+}
+
+/* A tcpkeep that is stopped, or drowned in questions, does not hold up the program's start for
+ * longer. */
+#define ANSWER_WITHIN_S 2
+
+/* Sends one end of a pair and gets the answer at the other. */
+static int ask_with(const int pair[2], int asking, const struct plan_report *where)
+{
+	struct timeval limit = {.tv_sec = ANSWER_WITHIN_S};
+	uint64_t nonce = where->nonce;
+	struct sockaddr_un address;
+	socklen_t len = report_address(where, &address);
+	int r;
+
+	setsockopt(asking, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	r = pass_fd_send(asking, &nonce, sizeof(nonce), pair[1], (struct sockaddr *)&address, len);
+	/* Its only other holder is asked now: if that one ends, so does the wait. */
+	close(pair[1]);
+	return r < 0 ? r : pass_fd_receive(pair[0], &nonce, sizeof(nonce), 0);
+}
+
+static int ask_for_report(const struct plan_report *where)
+{
+	int asking = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), pair[2], fd;
+
+	if (asking < 0)
+		return -errno;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
+		fd = -errno;
+	} else {
+		fd = ask_with(pair, asking, where);
+		close(pair[0]);
+	}
+	close(asking);
+	return fd;
+}
+
 struct report *report_attach(const struct plan_report *where)
 {
 	struct report *report = NULL;
@@ -96,6 +146,8 @@ struct report *report_attach(const struct plan_report *where)
 
 	snprintf(path, sizeof(path), "/proc/%d/fd/%d", where->pid, where->fd);
 	fd = open_report(path);
+	if (fd < 0)
+		fd = ask_for_report(where);
 	if (fd < 0)
 		return NULL;
 	/* Not by fcntl(): glibc's is fcntl64, which musl has not, and this goes into programs of

@@ -6,10 +6,12 @@
 #pragma once
 
 #include <stdint.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include "plan.h"
 
-#define REPORT_MAGIC 0x7463706b65657032ULL /* "tcpkeep2": the layout below */
+#define REPORT_MAGIC 0x7463706b65657033ULL /* "tcpkeep3": the layout below */
 
 /* Kinds of refusal that are told apart. */
 #define REPORT_ERRORS 8
@@ -28,7 +30,9 @@ struct report {
 	uint64_t magic;
 	uint64_t nonce;
 	uint64_t programs;   /* executed with the shim inside */
-	uint64_t connected;  /* sockets set before they connected */
+	uint64_t tried;      /* sockets set before they connected */
+	uint64_t connected;  /* of these, connections that came about: not with seccomp */
+	uint64_t failed;     /* of these, connections that did not: preload alone */
 	uint64_t accepted;   /* accepted sockets that have the settings */
 	uint64_t listening;  /* listeners set */
 	uint64_t inherited;  /* set by a program that got them from its parent */
@@ -52,10 +56,14 @@ int report_create(struct report **ret, struct plan_report *ret_where);
 
 /*
  * Maps the report that the plan names, in a program: checks that it is one, of this very run, and
- * cannot shrink. NULL when it is not or cannot be reached (another user, another PID namespace). No
+ * cannot shrink. By its path; where that is closed, from the one who reports (report-offer.h). NULL
+ * when it is not one, or cannot be reached: another user in another network namespace. No
  * allocation.
  */
 struct report *report_attach(const struct plan_report *where);
+
+/* Where programs ask for it; returns the length of the address. */
+socklen_t report_address(const struct plan_report *where, struct sockaddr_un *ret);
 
 void report_refused(struct report *report, int error);
 void report_missed(struct report *report, enum report_missed why);

@@ -155,7 +155,7 @@ static int fail(int r, struct tcpkeep_error *error)
 			error, r,
 			"a seccomp supervisor is in charge of this process already (a container "
 			"manager, a sandbox or another tcpkeep run), and the kernel allows one");
-	if (r == -EINVAL || r == -ENOSYS)
+	if (r == -EINVAL || r == -ENOSYS || r == -EOPNOTSUPP)
 		return error_set(error, -EOPNOTSUPP,
 				 "this kernel has no seccomp user notification (Linux 5.5), or a "
 				 "sandbox forbids it");

@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/macro.h"
 #include "base/pidfd.h"
+#include "pass-fd.h"
 
 /* More deaths of a partner than these in so many seconds are no accident. */
 #define DEATHS_MAX      5
@@ -151,36 +152,14 @@ _Noreturn static void guard(struct seccomp *seccomp, int supervisor)
 
 /* ----------------------------------------------------------------------------------- the start */
 
-static int receive_listener(int control)
-{
-	alignas(struct cmsghdr) char room[CMSG_SPACE(sizeof(int))];
-	char byte;
-	struct iovec iov = {&byte, 1};
-	struct msghdr message = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = room,
-		.msg_controllen = sizeof(room),
-	};
-	struct cmsghdr *header;
-	int fd;
-
-	if (recvmsg(control, &message, MSG_CMSG_CLOEXEC) != 1)
-		return -EPIPE;
-	header = CMSG_FIRSTHDR(&message);
-	if (!header || header->cmsg_type != SCM_RIGHTS)
-		return -EPROTO;
-	memcpy(&fd, CMSG_DATA(header), sizeof(fd));
-	return fd;
-}
-
 _Noreturn void seccomp_guard(struct seccomp *seccomp, int control)
 {
 	struct seccomp_guard_says says = {.pid = getpid()};
 	int supervisor;
+	char byte;
 
 	apart_leave(&control, 1);
-	seccomp->listener = receive_listener(control);
+	seccomp->listener = pass_fd_receive(control, &byte, 1, 0);
 	/* The program could not set the filter: nothing is lost. */
 	if (seccomp->listener < 0)
 		_exit(1);

@@ -186,7 +186,7 @@ static void meet(struct receiver *receiver, int fd, bool listens)
 		if (listens)
 			count(receiver, listening);
 		else
-			count(receiver, connected);
+			count(receiver, tried);
 		break;
 	case GIVE_LEFT_ALONE:
 		count(receiver, left_alone);

@@ -2,7 +2,6 @@
 #include "seccomp.h"
 
 #include <errno.h>
-#include <stdalign.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -15,6 +14,7 @@
 #include "base/number.h"
 #include "inherited.h"
 #include "keepalive/error.h"
+#include "pass-fd.h"
 #include "seccomp-filter.h"
 #include "seccomp-pair.h"
 #include "target.h"
@@ -90,26 +90,6 @@ static int fail_start(int r, struct tcpkeep_error *error)
 				      : "");
 }
 
-static int send_listener(int control, int listener)
-{
-	alignas(struct cmsghdr) char room[CMSG_SPACE(sizeof(int))] = {0};
-	char byte = 0;
-	struct iovec iov = {&byte, 1};
-	struct msghdr message = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = room,
-		.msg_controllen = sizeof(room),
-	};
-	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-
-	header->cmsg_level = SOL_SOCKET;
-	header->cmsg_type = SCM_RIGHTS;
-	header->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(header), &listener, sizeof(listener));
-	return sendmsg(control, &message, MSG_NOSIGNAL) < 0 ? -errno : 0;
-}
-
 /* Waits for what the guardian says. */
 static int hear(int control)
 {
@@ -141,6 +121,7 @@ int seccomp_enter(const struct plan *plan, struct report *report, bool *ret_turn
 	_cleanup_close_ int ours = -1, theirs = -1, listener = -1;
 	struct seccomp seccomp = {.plan = plan, .report = report, .listener = -1};
 	struct guardian guardian;
+	const char byte = 0;
 	int fds[2], r;
 
 	*ret_turned = false;
@@ -150,7 +131,9 @@ int seccomp_enter(const struct plan *plan, struct report *report, bool *ret_turn
 	if (seccomp.shared == MAP_FAILED)
 		return error_set(error, -errno, "seccomp: no memory: %s", strerror(errno));
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
-		return error_set(error, -errno, "seccomp: no descriptors: %s", strerror(errno));
+		return error_set(error, -errno,
+				 "seccomp: no descriptors: %s; raise the limit (ulimit -n)",
+				 strerror(errno));
 	ours = fds[0];
 	theirs = fds[1];
 	guardian = (struct guardian){&seccomp, theirs};
@@ -162,7 +145,7 @@ int seccomp_enter(const struct plan *plan, struct report *report, bool *ret_turn
 	if (listener < 0)
 		return listener;
 	*ret_turned = true;
-	r = send_listener(ours, listener);
+	r = pass_fd_send(ours, &byte, 1, listener, NULL, 0);
 	if (r == 0)
 		r = hear(ours);
 	if (r < 0)

@@ -51,7 +51,7 @@ static inline void prepare(int fd, enum shim_kind kind)
 	case SHIM_FRESH:
 		set_fresh(fd, entry, kind);
 		if (unlikely(shim.report != NULL))
-			shim_report_fresh(entry, kind);
+			shim_report_fresh(fd, entry, kind);
 		break;
 	case SHIM_LEFT_ALONE:
 		shim_count(left_alone);
@@ -90,6 +90,8 @@ EXPORT int socket(int domain, int type, int protocol)
 EXPORT int connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
 	prepare(fd, SHIM_DONE);
+	if (unlikely(shim.report != NULL))
+		return shim_report_connect(fd, shim_real.connect(fd, addr, len));
 	return shim_real.connect(fd, addr, len);
 }
 
@@ -182,6 +184,8 @@ static inline void forget(int fd)
 {
 	uint8_t entry = shim_entry(fd);
 
+	if (unlikely(shim.report != NULL))
+		shim_report_close(fd);
 	/* Our parent's thread may make a choice while we look: then look again. */
 	while (entry && likely(!is_worth_keeping(entry) || !shim_in_vfork()))
 		if (likely(shim_replace(fd, &entry, SHIM_UNKNOWN)))

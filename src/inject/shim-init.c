@@ -113,6 +113,13 @@ static void learn_owner(void)
 	owner = (pid_t)syscall(SYS_getpid);
 }
 
+static void after_fork(void)
+{
+	learn_owner();
+	if (shim.report)
+		shim_report_forget();
+}
+
 /*
  * What pthread_atfork() of glibc's static part calls. A program of another C library that is
  * started in the tree loads us as well, and musl ends it when a symbol is missing: this one may be,
@@ -127,12 +134,12 @@ static void learn_owner_after_fork(void)
 	int (*at_fork)(void (*)(void), void (*)(void), void (*)(void));
 
 	if (__register_atfork) {
-		__register_atfork(NULL, NULL, learn_owner, &__dso_handle);
+		__register_atfork(NULL, NULL, after_fork, &__dso_handle);
 		return;
 	}
 	*(void **)&at_fork = dlsym(RTLD_DEFAULT, "pthread_atfork");
 	if (at_fork)
-		at_fork(NULL, NULL, learn_owner);
+		at_fork(NULL, NULL, after_fork);
 }
 
 bool shim_in_vfork(void)

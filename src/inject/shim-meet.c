@@ -18,37 +18,6 @@
 #define IPPROTO_MPTCP 262 /* linux/in.h, 5.6 */
 #endif
 
-/* ------------------------------------------------------------------------------ the report */
-
-static bool chooses_all(uint8_t entry)
-{
-	uint32_t fields = shim.plan.settings.fields;
-
-	return (entry & shim.respected & fields) == fields;
-}
-
-void shim_report_fresh(uint8_t entry, enum shim_kind kind)
-{
-	if (shim.n_options == 0)
-		return;
-	if (chooses_all(entry))
-		shim_count(left_alone);
-	else if (kind == SHIM_LISTENER)
-		shim_count(listening);
-	else
-		shim_count(connected);
-}
-
-void shim_report_accepted(uint8_t listener_entry)
-{
-	if (shim.n_options == 0)
-		return;
-	if (chooses_all(listener_entry))
-		shim_count(left_alone);
-	else
-		shim_count(accepted);
-}
-
 /* ---------------------------------------------------------------------------------- asking */
 
 static int get_int(int fd, int level, int name, int *ret)
@@ -102,16 +71,6 @@ void shim_refused(int fd, int error)
 	errno = saved;
 }
 
-static void count_outcome(enum give_outcome outcome, enum shim_kind kind)
-{
-	if (outcome == GIVE_LEFT_ALONE)
-		shim_count(left_alone);
-	else if (outcome == GIVE_SET && kind != SHIM_DONE)
-		shim_count(listening);
-	else if (outcome == GIVE_SET)
-		shim_count(connected);
-}
-
 void shim_meet(int fd, enum shim_kind kind)
 {
 	uint8_t entry = shim_entry(fd);
@@ -125,7 +84,10 @@ void shim_meet(int fd, enum shim_kind kind)
 	outcome = give_lacking(fd, entry);
 	if (outcome == GIVE_NOT_TCP)
 		shim_mark(fd, SHIM_OTHER);
-	count_outcome(outcome, kind);
+	if (outcome == GIVE_LEFT_ALONE)
+		shim_count(left_alone);
+	else if (outcome == GIVE_SET)
+		shim_report_set(fd, kind);
 	errno = saved;
 }
 
@@ -267,8 +229,6 @@ void shim_set_reread(int fd)
 		if (shim_real.setsockopt(fd, options[i].level, options[i].name, &options[i].value,
 					 sizeof(options[i].value)) < 0)
 			count_refusal(errno);
-	if (n)
-		shim_count(connected);
 	shim_mark(fd, SHIM_GIVEN);
 	errno = saved;
 }

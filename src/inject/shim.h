@@ -174,10 +174,17 @@ void shim_meet_inherited(void);
  * all. */
 void shim_refused(int fd, int error);
 
-/* For --report: a fresh socket was set as far as its entry lets us; one was accepted from such a
- * listener. */
-void shim_report_fresh(uint8_t entry, enum shim_kind kind);
+/* For --report: a fresh socket was set as far as its entry lets us; one of which the table knew too
+ * little was set; one was accepted from such a listener. */
+void shim_report_fresh(int fd, uint8_t entry, enum shim_kind kind);
+void shim_report_set(int fd, enum shim_kind kind);
 void shim_report_accepted(uint8_t listener_entry);
+
+/* connect() said this, with errno: returns it. The program is about to close. After fork(), in the
+ * child. */
+int shim_report_connect(int fd, int result);
+void shim_report_close(int fd);
+void shim_report_forget(void);
 
 /* DD_EVAL_ENVIRONMENT_ONCE=0: gives a fresh socket what the environment says now. */
 void shim_set_reread(int fd);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -16,15 +17,14 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/macro.h"
 
 /* What this process was started with, which the child gets back. */
 struct supervisor {
 	sigset_t mask;
 	struct sigaction on_child;
-	supervise_prepare *prepare;
-	void *userdata;
-	int cgroup; /* -1: the parent's own */
-	bool moves; /* into it by itself */
+	const struct supervise_with *with;
+	bool moves; /* into the cgroup by itself */
 	pid_t child;
 };
 
@@ -36,8 +36,7 @@ static int enter_cgroup(int cgroup)
 	return fd < 0 || write(fd, "0", 1) != 1 ? -ECHILD : 0;
 }
 
-_Noreturn static void execute(const struct supervisor *supervisor, pid_t parent, int tell,
-			      char *const argv[])
+_Noreturn static void execute(const struct supervisor *supervisor, pid_t parent, int tell)
 {
 	int error, r;
 
@@ -47,12 +46,10 @@ _Noreturn static void execute(const struct supervisor *supervisor, pid_t parent,
 		_exit(EXIT_FAILURE);
 	sigaction(SIGCHLD, &supervisor->on_child, NULL);
 	sigprocmask(SIG_SETMASK, &supervisor->mask, NULL);
-	r = supervisor->moves ? enter_cgroup(supervisor->cgroup) : 0;
+	r = supervisor->moves ? enter_cgroup(supervisor->with->cgroup) : 0;
 	if (r == 0)
-		r = supervisor->prepare(supervisor->userdata);
-	if (r == 0)
-		execvp(argv[0], argv);
-	error = r < 0 ? -r : errno;
+		r = supervisor->with->execute(supervisor->with->userdata);
+	error = -r;
 	(void)!write(tell, &error, sizeof(error));
 	_exit(EXIT_FAILURE);
 }
@@ -62,10 +59,10 @@ static pid_t start_inside(struct supervisor *supervisor)
 {
 	struct clone_args args = {.flags = CLONE_INTO_CGROUP,
 				  .exit_signal = SIGCHLD,
-				  .cgroup = (__u64)supervisor->cgroup};
+				  .cgroup = (__u64)supervisor->with->cgroup};
 	pid_t pid;
 
-	if (supervisor->cgroup < 0) {
+	if (supervisor->with->cgroup < 0) {
 		pid = fork();
 		return pid < 0 ? -errno : pid;
 	}
@@ -79,8 +76,8 @@ static pid_t start_inside(struct supervisor *supervisor)
 	return pid < 0 ? -errno : pid;
 }
 
-/* Starts the child; -errno of its execvp(), told through a pipe that a successful one closes. */
-static int start(struct supervisor *supervisor, char *const argv[])
+/* Starts the child; -errno of its execve(), told through a pipe that a successful one closes. */
+static int start(struct supervisor *supervisor)
 {
 	_cleanup_close_ int told = -1, tell = -1;
 	pid_t parent = getpid();
@@ -95,7 +92,7 @@ static int start(struct supervisor *supervisor, char *const argv[])
 	if (supervisor->child < 0)
 		return supervisor->child;
 	if (supervisor->child == 0)
-		execute(supervisor, parent, tell, argv);
+		execute(supervisor, parent, tell);
 	close(steal_fd(&tell));
 	do
 		n = read(told, &error, sizeof(error));
@@ -201,13 +198,28 @@ static bool take_child_news(const struct supervisor *supervisor, int *ret_status
 	return false;
 }
 
-int supervise(char *const argv[], int cgroup, supervise_prepare *prepare, void *userdata,
-	      int *ret_status)
+/* Waits for a signal and passes it on. */
+static void take_signal(const struct supervisor *supervisor, int signals)
+{
+	const struct supervise_with *with = supervisor->with;
+	struct pollfd fds[] = {{.fd = signals, .events = POLLIN},
+			       {.fd = with->watched, .events = POLLIN}};
+	struct signalfd_siginfo info;
+
+	if (poll(fds, ARRAY_SIZE(fds), -1) <= 0)
+		return; /* EINTR: stopped and continued */
+	if (fds[1].revents)
+		with->on_watched(with->userdata);
+	if (fds[0].revents && read(signals, &info, sizeof(info)) == (ssize_t)sizeof(info) &&
+	    info.ssi_signo != SIGCHLD)
+		forward(supervisor, &info);
+}
+
+int supervise(const struct supervise_with *with, int *ret_status)
 {
 	struct sigaction by_default = {.sa_handler = SIG_DFL};
-	struct supervisor supervisor = {.prepare = prepare, .userdata = userdata, .cgroup = cgroup};
+	struct supervisor supervisor = {.with = with};
 	_cleanup_close_ int signals = -1;
-	struct signalfd_siginfo info;
 	sigset_t all;
 	int r;
 
@@ -216,18 +228,14 @@ int supervise(char *const argv[], int cgroup, supervise_prepare *prepare, void *
 	/* An ignored SIGCHLD would take the exit status away. */
 	sigaction(SIGCHLD, &by_default, &supervisor.on_child);
 	signals = signalfd(-1, &all, SFD_CLOEXEC);
-	r = signals < 0 ? -errno : start(&supervisor, argv);
+	r = signals < 0 ? -errno : start(&supervisor);
 	if (r < 0) {
 		sigaction(SIGCHLD, &supervisor.on_child, NULL);
 		sigprocmask(SIG_SETMASK, &supervisor.mask, NULL);
 		return r;
 	}
-	while (!take_child_news(&supervisor, ret_status)) {
-		/* EINTR: stopped and continued. */
-		if (read(signals, &info, sizeof(info)) == (ssize_t)sizeof(info) &&
-		    info.ssi_signo != SIGCHLD)
-			forward(&supervisor, &info);
-	}
+	while (!take_child_news(&supervisor, ret_status))
+		take_signal(&supervisor, signals);
 	return 0;
 }
 

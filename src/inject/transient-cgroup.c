@@ -122,6 +122,10 @@ static int refused(const struct own *own, int r, struct tcpkeep_error *error)
 				 "no cgroup can be made below %s: a controller has no more ids; "
 				 "remove cgroups that nobody uses",
 				 shown);
+	case -EMFILE:
+	case -ENFILE:
+		return error_set(error, r, "no descriptors: %s; raise the limit (ulimit -n)",
+				 strerror(-r));
 	case -ENOENT:
 	case -ENODEV:
 		return error_set(error, r, "the cgroup of this process, %s, was removed", shown);
@@ -163,6 +167,11 @@ static int make_one(struct transient_cgroup *cgroup, bool *ret_again)
 		return -errno;
 	}
 	fd = openat(cgroup->parent, cgroup->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 && errno != ENOENT) {
+		r = -errno;
+		unlinkat(cgroup->parent, cgroup->name, AT_REMOVEDIR);
+		return r;
+	}
 	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 ||
 	    !is_there(cgroup->parent, cgroup->name, fd)) {
 		*ret_again = true;
@@ -208,7 +217,8 @@ static int make(struct transient_cgroup *cgroup, const struct own *own, struct t
 	if (r < 0)
 		return r;
 	if (pipe2(fds, O_CLOEXEC) < 0)
-		return error_set(error, -errno, "no descriptors: %s", strerror(errno));
+		return error_set(error, -errno, "no descriptors: %s; raise the limit (ulimit -n)",
+				 strerror(errno));
 	cgroup->held = fds[1];
 	r = cgroup_tidy_start(cgroup->parent, cgroup->name, cgroup->fd, fds[0], fds[1]);
 	close(fds[0]);

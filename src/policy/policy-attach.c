@@ -134,6 +134,7 @@ int policy_kernel_count(const struct policy_kernel *kernel, size_t rule,
 		return r;
 	policy_rule_view(kernel->set, rule, &single.of, ret);
 	ret->accepted = single.accepted;
+	ret->connected = single.connected;
 	ret->listening = single.listening;
 	ret->withheld = single.withheld;
 	return 0;

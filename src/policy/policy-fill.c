@@ -236,6 +236,7 @@ int policy_count_single(const struct policy_fds *fds, struct policy_single_count
 		sum.of.own += each[i].of.own;
 		sum.of.failed += each[i].of.failed;
 		sum.accepted += each[i].accepted;
+		sum.connected += each[i].connected;
 		sum.listening += each[i].listening;
 		sum.withheld += each[i].withheld;
 	}

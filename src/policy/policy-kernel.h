@@ -72,6 +72,7 @@ struct policy_kernel_rule {
 	uint64_t failed; /* the kernel refused; the socket is as it was */
 	/* Of a single rule without selectors alone (policy_kernel_attach()): */
 	uint64_t accepted;  /* of those set */
+	uint64_t connected; /* of those set, outgoing ones that came about */
 	uint64_t listening; /* listeners set, which are not among them */
 	uint64_t withheld;  /* calls of programs that would undo what is enforced */
 };

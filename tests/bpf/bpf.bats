@@ -158,16 +158,26 @@ END
 }
 
 @test "few descriptors: it runs, or says why not" {
-	for n in 64 20 12 8 5; do
+	for n in 64 20 18 16 14 12 10 9 8 7 6 5; do
 		run --separate-stderr in_cgroup sh -c "ulimit -n $n; exec \"\$TCPKEEP\" run --method bpf -- echo ran"
 		if [ "$status" -eq 0 ]; then
 			[ "$output" = ran ]
 		else
 			[ "$status" -eq 4 ]
 			[ -z "$output" ]
-			[[ $stderr == *"tcpkeep: run: method bpf: "* ]]
+			[[ $stderr == "tcpkeep: run: method bpf: no descriptors: "*"raise the limit (ulimit -n)" ]]
+		fi
+		run --separate-stderr in_cgroup env ASAN_OPTIONS=detect_leaks=0 sh -c "ulimit -n $n; exec \"\$TCPKEEP\" run --report -- echo ran"
+		if [ "$status" -eq 0 ]; then
+			[ "$output" = ran ]
+		else
+			[ "$status" -eq 126 ] || [ "$status" -eq 4 ]
+			[ -z "$output" ]
+			[[ $stderr == *"ulimit -n"* ]]
 		fi
 	done
+	# What was made before the descriptors ran out is gone.
+	until_true no_runs
 }
 
 @test "a pipe ends with the program, though a child of it lives on" {
@@ -179,14 +189,32 @@ END
 
 @test "the report, by the kernel's count: seen, set, left alone, withheld" {
 	under --report --json -- own
-	jq -e '.method == "bpf" and .seen == 4 and .set == 4 and .listening == 1 and .connected == 1 and .accepted == 2 and
+	jq -e '.method == "bpf" and .seen == 4 and .set == 4 and .listening == 1 and .tried == 1 and .connected == 1 and .accepted == 2 and
 		.left_alone == 1 and .refused == 0 and .withheld == 0' <<<"$stderr"
 	under --report --json -- off-before
 	jq -e '.seen == 2 and .set == 2 and .listening == 1 and .accepted == 1 and .left_alone == 1' <<<"$stderr"
 	under --enforce --report --json -- enforce
 	jq -e '.withheld > 0 and .mode == "enforce"' <<<"$stderr"
 	under --report -- children
-	[[ $stderr == *"12 sockets set to on time=61 intvl=11 probes=7: connected 4, accepted 4, listening 4, inherited 0"* ]]
+	[[ $stderr == *"12 sockets set to on time=61 intvl=11 probes=7: tried 4 (connected 4), accepted 4, listening 4, inherited 0"* ]]
+}
+
+@test "the report: connections that came about are the kernel's count" {
+	inside "$TCPKEEP" run --method bpf --report --json -- python3 -c '
+import socket
+l = socket.create_server(("127.0.0.1", 0))
+c = socket.create_connection(l.getsockname())
+closed = socket.socket()
+closed.bind(("127.0.0.1", 0))
+for i in range(3):
+    socket.socket().connect_ex(closed.getsockname())
+own = socket.socket()
+for name, value in ((4, 5), (5, 6), (6, 7)):
+    own.setsockopt(6, name, value)
+own.setsockopt(1, 9, 1)
+own.connect(l.getsockname())'
+	[ "$status" -eq 0 ]
+	tail -1 <<<"$stderr" | jq -e '.tried == 4 and .connected == 1 and .left_alone == 1'
 }
 
 @test "a user timeout counts once the connection stands" {

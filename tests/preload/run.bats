@@ -50,6 +50,15 @@ timer_of_client() {
 	[[ $output == *"tcpkeep run [SETTINGS] -- COMMAND"* ]]
 	run "$TCPKEEP" run psql
 	[ "$status" -eq 2 ]
+	[ "$output" = 'tcpkeep: run: put "--" before the command: tcpkeep run -- psql' ]
+	run "$TCPKEEP" run time=60 off python3 x.py
+	[ "$status" -eq 2 ]
+	[ "$output" = 'tcpkeep: run: put "--" before the command: tcpkeep run time=60 off -- python3 ...' ]
+	run "$TCPKEEP" run time=60 --
+	[ "$status" -eq 2 ]
+	[ "$output" = 'tcpkeep: run: no command; write: tcpkeep run time=60 -- COMMAND [ARGUMENT...]' ]
+	run -127 "$TCPKEEP" run -- time=60 true
+	[[ $output == *'settings stand before "--"'* ]]
 	run "$TCPKEEP" run time=0 -- true
 	[ "$status" -eq 2 ]
 	[[ $output == *"accepted: 1 to 32767 seconds"* ]]
@@ -76,6 +85,82 @@ timer_of_client() {
 	printf 'x' >"$BATS_TEST_TMPDIR/plain"
 	run "$TCPKEEP" run -- "$BATS_TEST_TMPDIR/plain"
 	[ "$status" -eq 126 ]
+}
+
+@test "126 or 127: what bash says, for each way in which a command may not be there" {
+	command -v bash env >/dev/null || skip "no bash"
+	[ "$(id -u)" = 0 ] || skip "needs root, to become nobody"
+	copy=$BATS_TEST_TMPDIR/build
+	mkdir -p "$copy/cli" && chmod 755 "$BATS_RUN_TMPDIR" "$BATS_FILE_TMPDIR" "$BATS_TEST_TMPDIR" 2>/dev/null || true
+	cp "$TCPKEEP" "$copy/cli/tcpkeep"
+	mkdir -p "$copy/inject" && cp "$SHIM_LIBRARY" "$copy/inject"
+	setpriv --reuid 65534 --clear-groups test -x "$copy/cli/tcpkeep" || skip "nobody cannot reach the build"
+	dir=$BATS_TEST_TMPDIR/commands
+	mkdir "$dir" && cd "$dir"
+	mkdir denied good plain directory directory/tool directory/only
+	printf '#!/bin/sh\necho denied\n' | tee denied/tool >denied/only
+	printf '#!/bin/sh\necho good\n' >good/tool
+	echo x | tee plain/tool >plain/only
+	echo 'echo script' >noshebang
+	: >empty
+	printf '\177ELFdamaged\n' >damaged
+	printf 'a\0b\nc\n' >binary
+	printf '#!/no/such/interpreter\n' >lost
+	printf '#!/tmp\n' >astray
+	printf '#!%s/plain/only\n' "$dir" >dull
+	ln -s loop loop
+	chmod 755 denied/* good/* noshebang empty damaged binary lost astray dull
+	chmod 700 denied
+	for who in "" "setpriv --reuid 65534 --regid 65534 --clear-groups"; do
+		while read -r path command; do
+			path=${path//@/$dir/}
+			expected=0 ran=0 reported=0
+			says=$($who env PATH="$path" "$(command -v bash)" -c '"$1"' bash "$command" 2>/dev/null) || expected=$?
+			said=$($who env PATH="$path" "$copy/cli/tcpkeep" run -- "$command" 2>"$BATS_TEST_TMPDIR/why") || ran=$?
+			$who env PATH="$path" "$copy/cli/tcpkeep" run --report -- "$command" >/dev/null 2>&1 || reported=$?
+			echo "$who PATH=$path $command: $expected $says, $ran $said, $reported"
+			[ "$expected $says $expected" = "$ran $said $reported" ]
+			[ "$expected" -eq 0 ] || grep -q '^tcpkeep: run: ' "$BATS_TEST_TMPDIR/why"
+		done <<-'END'
+			/bin:/usr/bin nothing
+			/bin:/usr/bin
+			/bin:/usr/bin ./nothing
+			/bin:/usr/bin /
+			/bin:/usr/bin ./good
+			/bin:/usr/bin ./plain/only
+			/bin:/usr/bin ./denied/only
+			/bin:/usr/bin ./noshebang
+			/bin:/usr/bin ./empty
+			/bin:/usr/bin ./damaged
+			/bin:/usr/bin ./binary
+			/bin:/usr/bin ./lost
+			/bin:/usr/bin ./astray
+			/bin:/usr/bin ./dull
+			/bin:/usr/bin ./loop
+			@denied:@good tool
+			@denied:/bin nothing
+			@denied only
+			@plain:@good tool
+			@plain:/bin only
+			@directory:@good tool
+			@directory:/bin only
+			@denied:@plain tool
+			@noshebang:@good tool
+		END
+	done
+}
+
+@test "-v says of each method why it is not the one" {
+	run "$TCPKEEP" run -v -- true
+	[ "$(grep -c '^tcpkeep: run: method ' <<<"$output")" -eq 1 ]
+	[ "$(grep -c '^tcpkeep: run: not method ' <<<"$output")" -eq 2 ]
+	run "$TCPKEEP" run -v --method preload -- true
+	[ "$(grep -c '^tcpkeep: run: not method ' <<<"$output")" -eq 0 ]
+	[ "$(id -u)" = 0 ] || return 0
+	run setpriv --bounding-set -all --inh-caps -all env "$TCPKEEP" run -v -- true
+	[ "$status" -eq 0 ]
+	[[ $output == *"not method seccomp: it takes their powers from setuid programs"* ]]
+	[[ $output == *"not method bpf: it takes root"* ]]
 }
 
 @test "a static program: a clear message and exit 4" {
@@ -147,7 +232,7 @@ timer_of_client() {
 	musl-gcc -o musl a.c
 	in_netns sh -c 'ip link set lo up && ./musl && exec "$TCPKEEP" run --method preload --report time=61 -- ./musl'
 	[ "$output" = $'7200\n61' ]
-	[[ $stderr == *"connected 1,"* ]]
+	[[ $stderr == *"tried 1 (connected 1, failed 0)"* ]]
 }
 
 @test "sudo takes tcpkeep away, which is said" {
@@ -235,7 +320,7 @@ timer_of_client() {
 @test "the report counts what was set, left alone, refused" {
 	in_netns sh -c 'ip link set lo up; : | "$TCPKEEP" run --method preload --report --json -- "$SHIM_PROGRAM" connect4'
 	[ "$status" -eq 0 ]
-	jq -e '.schema == "tcpkeep.run-report/1" and .set == 3 and .connected == 1 and .accepted == 1
+	jq -e '.schema == "tcpkeep.run-report/1" and .set == 3 and .tried == 1 and .connected == 1 and .failed == 0 and .accepted == 1
 		and .listening == 1 and .left_alone == 0 and .refused == 0 and .programs == 1
 		and .settings == {on: true, time_s: 60, intvl_s: 10, probes: 6} and .mode == "default"' \
 		<<<"$stderr"
@@ -252,12 +337,93 @@ timer_of_client() {
 	[[ $stderr == *"programs: 2"* ]]
 }
 
+@test "the report tells connections that came about from those that did not" {
+	# Refused at once, refused later, established at once and later, given up on the way.
+	in_netns sh -c 'ip link set lo up; exec "$TCPKEEP" run --method preload --report --json -- python3 -c "$0"' '
+import os, select, socket
+l = socket.create_server(("127.0.0.1", 0))
+closed = socket.socket()
+closed.bind(("127.0.0.1", 0))
+def later(address):
+    s = socket.socket()
+    s.setblocking(False)
+    s.connect_ex(address)
+    select.select([], [s], [], 10)
+    return s
+kept = [socket.create_connection(l.getsockname()), later(l.getsockname())]
+later(l.getsockname()).close()
+gone = later(l.getsockname())
+gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, bytes([1] + [0] * 7))
+gone.close()
+for s in kept:
+    if os.fork() == 0:  # a copy is not counted twice
+        s.close()
+        os._exit(0)
+    os.wait()
+for i in range(3):
+    socket.socket().connect_ex(closed.getsockname())
+refused = [later(closed.getsockname()) for i in range(2)]
+refused[0].close()
+full = socket.create_server(("127.0.0.1", 0), backlog=0)
+waiting = []
+for i in range(3):  # a full queue: these stay on their way
+    s = socket.socket()
+    s.setblocking(False)
+    s.connect_ex(full.getsockname())
+    waiting.append(s)'
+	[ "$status" -eq 0 ]
+	tail -1 <<<"$stderr" | jq -e '.tried == 12 and .failed == 5 and .connected >= 5 and .connected <= 6'
+}
+
+@test "the report counts programs of another user, in another PID namespace, behind a chroot" {
+	[ "$(id -u)" = 0 ] || skip "needs root"
+	copy=$BATS_TEST_TMPDIR/build
+	mkdir -p "$copy/cli" "$copy/inject" && chmod 755 "$BATS_RUN_TMPDIR" "$BATS_FILE_TMPDIR" "$BATS_TEST_TMPDIR" 2>/dev/null || true
+	cp "$TCPKEEP" "$copy/cli/tcpkeep" && cp "$SHIM_LIBRARY" "$copy/inject"
+	setpriv --reuid 65534 --clear-groups test -r "$copy/inject/$(basename "$SHIM_LIBRARY")" || skip "nobody cannot reach the build"
+	cd /
+	for other in "setpriv --reuid 65534 --regid 65534 --clear-groups" "unshare --pid --fork" "unshare --net" \
+		"chroot --userspec=65534:65534 /"; do
+		in_netns "$copy/cli/tcpkeep" run --method preload --report --json -- $other \
+			bash -c 'exec 3<>/dev/tcp/127.0.0.1/1'
+		tail -1 <<<"$stderr" | jq -e '.tried == 1'
+	done
+}
+
+@test "the report is handed to nobody without its number" {
+	in_netns "$TCPKEEP" run --method preload --report --json -- python3 -c '
+import array, os, re, socket
+pid, fd, nonce = map(int, re.search("report=(\\d+)/(\\d+)/(\\d+)", os.environ["TCPKEEP"]).groups())
+name = f"\0tcpkeep-report-{pid}-{fd}"
+def ask(message, descriptors=1):
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    s.sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [theirs.fileno()] * descriptors))], 0, name)
+    theirs.close()
+    ours.settimeout(20)
+    return len(socket.recv_fds(ours, 8, 4)[1])
+right = nonce.to_bytes(8, "little")
+print(ask(right), ask(bytes(8)), ask(right[:7]), ask(right + b"x"), ask(right, 2), ask(b""), ask(right))
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.sendto(b"nothing", name)
+s.sendto(right, name)'
+	[ "$status" -eq 0 ]
+	[ "$output" = "1 0 0 1 1 0 1" ]
+	jq -e '.tried == 0' <<<"$(tail -1 <<<"$stderr")"
+}
+
+@test "one is told as one" {
+	in_netns sh -c 'ip link set lo up; : | "$TCPKEEP" run --method preload --enforce --report -- "$SHIM_PROGRAM" own off'
+	[[ $stderr != *" 1 sockets"* && $stderr != *" 1 calls"* && $stderr != *" 1 options"* ]]
+	[ "$(grep -cv '^tcpkeep: run: ' <<<"$stderr")" -eq 0 ]
+}
+
 @test "threads, forks and children count in one report" {
 	in_netns sh -c 'ip link set lo up; : | "$TCPKEEP" run --method preload time=61 intvl=11 probes=7 --report --json -- \
 		"$SHIM_PROGRAM" fork 61 11 7 400'
 	[ "$status" -eq 0 ]
 	# 8 threads of 400 turns: each 11th is left alone; 50 children of one turn.
-	jq -e '.connected == 8 * (400 - 36) + 50 and .left_alone == 8 * 36' <<<"$stderr"
+	jq -e '.tried == 8 * (400 - 36) + 50 and .failed == .tried and .connected == 0 and .left_alone == 8 * 36' <<<"$stderr"
 }
 
 @test "a report that is not one is not written to" {
@@ -275,7 +441,6 @@ timer_of_client() {
 }
 
 @test "nothing is left behind by a report, not even after kill -9" {
-	before=$(ls -A /tmp /dev/shm | grep -c tcpkeep || true)
 	: >"$BATS_TEST_TMPDIR/out"
 	"$TCPKEEP" run --report -- sh -c 'echo $$; exec sleep 100' >"$BATS_TEST_TMPDIR/out" 2>/dev/null &
 	tcpkeep=$!
@@ -284,7 +449,9 @@ timer_of_client() {
 	kill -9 $tcpkeep
 	timeout 10 tail -f --pid="$child" /dev/null
 	[ ! -d "/proc/$child" ]
-	[ "$(ls -A /tmp /dev/shm | grep -c tcpkeep || true)" = "$before" ]
+	# Others may be at work here, and leave what they like.
+	[ "$(ls -A /tmp /dev/shm | grep -cE "tcpkeep.*(report|$tcpkeep)" || true)" = 0 ]
+	! grep -q "@tcpkeep-report-$tcpkeep-" /proc/net/unix
 }
 
 @test "a complaint never goes into a socket" {

@@ -188,6 +188,7 @@ struct policy_count {
 struct policy_single_count {
 	struct policy_count of;
 	__u64 accepted;  /* of those set */
+	__u64 connected; /* of those set, outgoing ones that came about */
 	__u64 listening; /* listeners set, which are not among them */
 	__u64 withheld;  /* calls of the program */
 };

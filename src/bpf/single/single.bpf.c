@@ -61,6 +61,29 @@ static __always_inline bool holds(struct tcp_sock *tp)
 	return !(action.fields & POLICY_FIELD_ON) || is_on(tp) == !!action.on;
 }
 
+/*
+ * A connection that was set and is on its way is told by a flag that the kernel keeps for us with
+ * each socket: until it stands, every retransmission of its SYN calls us as well, for nothing.
+ */
+#define ON_ITS_WAY BPF_SOCK_OPS_RTO_CB_FLAG
+
+static __always_inline void begin(struct bpf_sock_ops *ctx)
+{
+	bpf_sock_ops_cb_flags_set(ctx, (int)ctx->bpf_sock_ops_cb_flags | ON_ITS_WAY);
+}
+
+static __always_inline void arrive(struct bpf_sock_ops *ctx)
+{
+	struct policy_single_count *all;
+
+	if (!(ctx->bpf_sock_ops_cb_flags & ON_ITS_WAY))
+		return;
+	bpf_sock_ops_cb_flags_set(ctx, (int)ctx->bpf_sock_ops_cb_flags & ~ON_ITS_WAY);
+	all = counts();
+	if (all)
+		__sync_fetch_and_add(&all->connected, 1);
+}
+
 static __always_inline void on_connection(struct bpf_sock_ops *ctx, struct bpf_sock *sk,
 					  bool connecting)
 {
@@ -81,6 +104,8 @@ static __always_inline void on_connection(struct bpf_sock_ops *ctx, struct bpf_s
 	}
 	inherits = !connecting && holds(tp);
 	outcome = give(ctx, sk, tp, &action, connecting, true);
+	if (connecting && outcome == OUTCOME_SET)
+		begin(ctx);
 	count(inherits && outcome == OUTCOME_OWN ? OUTCOME_SET : outcome, !connecting);
 }
 
@@ -118,6 +143,8 @@ int tcpkeep_sock_ops(struct bpf_sock_ops *ctx)
 	sk = ctx->sk;
 	if (!sk)
 		return 1;
+	if (!connecting)
+		arrive(ctx);
 	if (!connecting && tcpkeep_any_due)
 		on_established(ctx, sk);
 	if (ctx->op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB)

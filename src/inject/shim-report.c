@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Counting for --report. Whether a connection came about is asked of the kernel: at once where
+ * connect() waited for it, otherwise when the program closes the socket or ends. A socket that the
+ * program left to another process meanwhile is not known, and is said to be so.
+ */
+#include <errno.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "shim.h"
+
+/* include/net/tcp_states.h; netinet/tcp.h, which names them, knows too little of tcp_info. */
+#define STATE_SYN_SENT 2
+#define STATE_SYN_RECV 3
+#define STATE_CLOSE    7
+
+/* Set before it connected, and nobody knows yet what became of it. */
+static uint64_t undecided[SHIM_TABLE_SIZE / 64];
+
+static void await_outcome(int fd)
+{
+	if ((unsigned)fd < SHIM_TABLE_SIZE)
+		__atomic_fetch_or(&undecided[fd / 64], 1ULL << fd % 64, __ATOMIC_RELAXED);
+}
+
+/* True for one of those who ask. */
+static bool take_undecided(int fd)
+{
+	uint64_t bit = 1ULL << fd % 64, *word;
+
+	if ((unsigned)fd >= SHIM_TABLE_SIZE)
+		return false;
+	word = &undecided[fd / 64];
+	return __atomic_load_n(word, __ATOMIC_RELAXED) & bit &&
+	       __atomic_fetch_and(word, ~bit, __ATOMIC_RELAXED) & bit;
+}
+
+/* Those of the parent process: it tells of them. */
+void shim_report_forget(void)
+{
+	memset(undecided, 0, sizeof(undecided));
+}
+
+void shim_report_set(int fd, enum shim_kind kind)
+{
+	if (kind != SHIM_DONE) {
+		shim_count(listening);
+		return;
+	}
+	shim_count(tried);
+	if (shim.report)
+		await_outcome(fd);
+}
+
+/* Every field of the plan is the program's own. */
+static bool chooses_all(uint8_t entry)
+{
+	uint32_t fields = shim.plan.settings.fields;
+
+	return (entry & shim.respected & fields) == fields;
+}
+
+void shim_report_fresh(int fd, uint8_t entry, enum shim_kind kind)
+{
+	if (shim.n_options == 0)
+		return;
+	if (chooses_all(entry))
+		shim_count(left_alone);
+	else
+		shim_report_set(fd, kind);
+}
+
+void shim_report_accepted(uint8_t listener_entry)
+{
+	if (shim.n_options == 0)
+		return;
+	if (chooses_all(listener_entry))
+		shim_count(left_alone);
+	else
+		shim_count(accepted);
+}
+
+int shim_report_connect(int fd, int result)
+{
+	bool stands = result == 0 || errno == EISCONN;
+
+	/* On its way, or never a connect() of this socket. */
+	if (!stands && (errno == EINPROGRESS || errno == EALREADY || errno == EINTR ||
+			errno == EBADF || errno == ENOTSOCK))
+		return result;
+	if (take_undecided(fd)) {
+		if (stands)
+			shim_count(connected);
+		else
+			shim_count(failed);
+	}
+	return result;
+}
+
+/*
+ * tcpi_bytes_acked (4.1) counts the SYN as well: a connection that once stood shows it, also after
+ * its end. One that is under way may be another process's by now.
+ */
+static void ask_kernel(int fd)
+{
+	struct tcp_info info = {0};
+	socklen_t len = sizeof(info);
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0 || info.tcpi_state == 0 ||
+	    info.tcpi_state == STATE_SYN_SENT || info.tcpi_state == STATE_SYN_RECV)
+		return;
+	if (info.tcpi_state != STATE_CLOSE || info.tcpi_bytes_acked)
+		shim_count(connected);
+	else
+		shim_count(failed);
+}
+
+void shim_report_close(int fd)
+{
+	int saved = errno;
+
+	/* A child of vfork() has its parent's table and not its socket. */
+	if ((unsigned)fd < SHIM_TABLE_SIZE &&
+	    __atomic_load_n(&undecided[fd / 64], __ATOMIC_RELAXED) & 1ULL << fd % 64 &&
+	    !shim_in_vfork() && take_undecided(fd))
+		ask_kernel(fd);
+	errno = saved;
+}
+
+__attribute__((destructor)) static void report_open(void)
+{
+	if (!shim.report || shim_in_vfork())
+		return;
+	for (int word = 0; word < SHIM_TABLE_SIZE / 64; word++)
+		for (int fd = word * 64; undecided[word] && fd < (word + 1) * 64; fd++)
+			if (take_undecided(fd))
+				ask_kernel(fd);
+}
