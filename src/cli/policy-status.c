@@ -397,9 +397,10 @@ static void print_other(const struct policy_kernel_status *status, size_t i)
 	if (is_told(status, i))
 		return;
 	if (strcmp(other->policy, "/") == 0)
-		printf("After it acts the policy for every new connection (tcpkeep policy status --cgroup /).\n");
+		printf("What matches none of its rules goes on to the policy for every new connection.\n");
 	else
-		printf("After it acts the policy of cgroup %s, which is above.\n",
+		printf("What matches none of its rules goes on to the policy of cgroup %s, which is "
+		       "above.\n",
 		       escape_text(other->policy, strlen(other->policy), shown, sizeof(shown)));
 }
 

@@ -2,8 +2,8 @@
 /*
  * A policy in the kernel. Applied, it is pinned in bpffs and holds without tcpkeep: through exit,
  * crash and kill -9, until policy_kernel_remove() or reboot. There may be one for the root of
- * cgroup2 and one for each cgroup beneath. Where two cover a socket, both act, the inner one first:
- * neither knows of the other.
+ * cgroup2 and one for each cgroup beneath. Where several cover a connection, the innermost of which
+ * a rule matches decides.
  *
  * Atomic: a process that is killed anywhere in apply or remove leaves the old policy or the new one
  * in force, never a part. What else it leaves behind decides nothing; the next apply, status or

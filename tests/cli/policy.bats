@@ -299,7 +299,7 @@ for line in open("table"):
 	run "$TCPKEEP" policy status
 	[ "$(grep -c 'says the same' <<<"$output")" = 2 ]
 	[[ $output != *"Beside it"* ]]
-	[ "$(grep -c "^After it acts the policy of cgroup /.*${GROUP##*/}, which is above" <<<"$output")" = 1 ]
+	[ "$(grep -c "^What matches none of its rules goes on to the policy of cgroup /.*${GROUP##*/}, which is above" <<<"$output")" = 1 ]
 	run "$TCPKEEP" policy status inner.conf
 	[ "$(grep -c 'says the same' <<<"$output")" = 2 ]
 	run "$TCPKEEP" policy status --cgroup "$GROUP/in" --json
@@ -522,6 +522,33 @@ END
 	[ "${lines[0]}" = "1 500 21 4" ]
 	run "$TCPKEEP" policy status --cgroup "$GROUP"
 	[[ $output == *"Attached to sock_ops and setsockopt."* ]]
+}
+
+@test "of nested policies the innermost whose rule matches decides" {
+	own_cgroup
+	mkdir "$GROUP/in"
+	echo 'rule "outer" { peer = { ":7001", ":7002", ":7003" } time = 61 intvl = 21 probes = 5 mode = "enforce" }' >outer.conf
+	cat >inner.conf <<'END'
+rule "leave" { peer = ":7002" mode = "leave" }
+rule "inner" { peer = ":7001" time = 31 intvl = 11 }
+END
+	"$TCPKEEP" policy apply outer.conf --cgroup "$GROUP"
+	"$TCPKEEP" policy apply inner.conf --cgroup "$GROUP/in"
+	outer=$GROUP
+	GROUP=$outer/in
+	run connection 7001 500
+	[ "${lines[0]}" = "1 500 11 9" ]
+	run connection 7002
+	[ "${lines[0]}" = "0 7200 75 9" ]
+	run connection 7003
+	[ "${lines[0]}" = "1 61 21 5" ]
+	GROUP=$outer
+	run connection 7001 500
+	[ "${lines[0]}" = "1 61 21 5" ]
+	run "$TCPKEEP" policy status --cgroup "$GROUP" --json
+	[ "$(jq -c '[.rules[0].matched, .rules[0].set]' <<<"$output")" = '[2,2]' ]
+	"$TCPKEEP" policy remove --cgroup "$GROUP/in"
+	rmdir "$GROUP/in"
 }
 
 # ------------------------------------------------------------------------------ what is open

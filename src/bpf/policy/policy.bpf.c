@@ -196,6 +196,14 @@ static __always_inline void count(__u32 at, __u32 what)
 		__sync_fetch_and_add(&counts->left, 1);
 }
 
+/*
+ * Policies of nested cgroups: the kernel calls that of the innermost first, and all of them with
+ * one context, which is zeroed for each event. Nobody reads the reply of a connection's events: a
+ * policy whose rule has matched leaves word there for those above. A program of somebody else in
+ * between may write it, too; then both decide.
+ */
+#define DECIDED 0x7065656bU
+
 static __always_inline void on_connection(struct bpf_sock_ops *ctx, struct bpf_sock *sk,
 					  bool connecting)
 {
@@ -216,12 +224,13 @@ static __always_inline void on_connection(struct bpf_sock_ops *ctx, struct bpf_s
 	    !program_may_match(set, sk, connecting, &key, &bits))
 		return;
 	tp = bpf_skc_to_tcp_sock(sk);
-	if (!tp || is_ours_twice(tp, connecting))
+	if (!tp || is_ours_twice(tp, connecting) || ctx->reply == DECIDED)
 		return;
 	rule = decide(set, tp, &key, &bits);
 	if (rule < 0)
 		return;
 	rule &= POLICY_SET_RULES - 1;
+	ctx->reply = DECIDED;
 	count((set->half & 1) * POLICY_SET_RULES + (__u32)rule,
 	      give(ctx, sk, tp, &set->action[rule], connecting, false));
 }
