@@ -37,6 +37,8 @@ static int add_item(struct set_job *job, const struct snapshot_row *row,
 
 	if (change_kind_lost(kind))
 		job->lost++;
+	if (change_kind_lost(kind) && kind->effective.on)
+		job->lost_on++;
 	if (job->wants_rows || job->args->dry_run) {
 		r = set_report_keep(job, row);
 		if (r < 0)
@@ -80,7 +82,7 @@ static void forget(struct set_job *job)
 {
 	change_set_clear(&job->set);
 	memset(job->counts, 0, sizeof(job->counts));
-	job->matched = job->lost = job->held_probing = job->retry = 0;
+	job->matched = job->lost = job->lost_on = job->held_probing = job->retry = 0;
 	job->held_tolerates = 0;
 }
 

@@ -34,6 +34,7 @@ struct set_args {
 };
 
 #define SET_RESULTS (CHANGE_DENIED + 1)
+#define SET_REASONS (CHANGE_REASON_NOBODY + 1)
 
 /* A row that is shown once its outcome is known: kept only when rows are wanted. */
 struct set_shown {
@@ -69,7 +70,8 @@ struct set_job {
 	struct change_set set;
 	size_t matched;
 	size_t counts[SET_RESULTS];
-	size_t lost; /* sockets with a value of the sysctl's that undo cannot give back */
+	size_t lost;    /* sockets with a value of the sysctl's that undo cannot give back */
+	size_t lost_on; /* of those: where it rules, since keepalive is on */
 	struct snapshot_report report;
 	bool met_mptcp;
 
@@ -91,6 +93,8 @@ struct set_job {
 	/* Output. */
 	struct json *json;
 	struct rows *rows;
+	size_t reasons[SET_REASONS]; /* that narrow rows have left out */
+	bool narrow;                 /* the terminal has no room for all of a row */
 	struct list_view view;
 	struct set_shown *shown; /* of each item, when rows are wanted */
 	size_t shown_room;
@@ -161,8 +165,27 @@ void set_report_summary(struct set_job *job);
 void set_report_counts(const struct set_job *job, char text[SET_COUNTS_MAX]);
 void set_report_json(const struct set_job *job, struct json *json);
 
+/* Of the terminal that rows go to; 0: they go elsewhere. */
+size_t set_terminal_width(void);
+
 /* One line of what was out of reach, and what would reach it. */
 void set_report_missing(const struct set_job *job);
+
+/* ------------------------------------------------------------- set-words.c, set-dangers.c,
+ * set-refusal.c */
+
+/* The settings and selectors. An exit status; words are said. */
+int set_words_parse(struct set_job *job, const struct invocation *invocation);
+
+/* Says what is legal and dangerous in the values that the sockets will have, once for each danger,
+ * with how many sockets it concerns. */
+void set_dangers_say(const struct set_job *job);
+
+/* "refusal" of the summary: why nothing was changed, and what would be accepted. */
+void set_refusal_json(const struct set_job *job, struct json *json);
+
+/* What nothing matched, and what may have been meant: an exit status. */
+int set_refuse_nothing(const struct set_job *job);
 
 /* ---------------------------------------------------------------------------------- set-undo.c */
 

@@ -81,7 +81,8 @@ static void end_journal(struct set_job *job, struct journal_head *head, int dir)
 {
 	struct tcpkeep_error error;
 
-	head->state = JOURNAL_ENDED;
+	head->state = job->interrupted || job->failed ? JOURNAL_CUT : JOURNAL_ENDED;
+	head->planned = job->set.n - job->spared;
 	if (journal_replace(dir, job->journal_id, head, &job->set, job->changed, &error) < 0)
 		say_warning("%s: the journal says more than was changed: %s", job->who,
 			    error.message);
@@ -154,6 +155,8 @@ static int act(struct set_job *job)
 {
 	if (!job->safe && !job->args->force) {
 		set_report_refusal(job);
+		if (!job->args->dry_run && job->json)
+			set_report_summary(job);
 		if (!job->args->dry_run)
 			return EXIT_FAILED;
 	}
@@ -175,6 +178,7 @@ int set_job_act(struct set_job *job)
 	status = set_job_collect(job);
 	if (status != EXIT_DONE || (job->matched == 0 && !job->undo))
 		return status;
+	set_dangers_say(job);
 	status = set_storm_plan(job);
 	if (status != EXIT_DONE)
 		return status;
@@ -190,9 +194,9 @@ int set_job_run(struct set_job *job)
 	if (status != EXIT_DONE)
 		return status;
 	if (job->matched == 0 && !job->undo) {
-		set_report_missing(job);
-		say_error("%s: no socket matches; 'tcpkeep list' shows what there is", job->who);
-		return EXIT_FAILED;
+		if (job->json)
+			set_report_summary(job);
+		return set_refuse_nothing(job);
 	}
 	set_report_summary(job);
 	fflush(stdout);

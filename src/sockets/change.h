@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Changing the keepalive of sockets that are already open, whoever's they are. A set holds what is
+ * Changing the keepalive of sockets that are already open, of any process. A set holds what is
  * to be done: 24 bytes a socket. Each is known by its cookie and looked at again, locked, right
  * before it is written: one that has gone, that has the values already or that somebody else has
  * changed meanwhile is not touched. All or nothing for each socket.
