@@ -24,13 +24,13 @@ static const struct option options[] = {
 	 offsetof(struct set_args, netns), COMPLETES_NETNS},
 	{"now", NULL, "probe at once what is silent for longer than the new time", OPTION_FLAG,
 	 offsetof(struct set_args, now), COMPLETES_NOTHING},
-	{"rate", "N", "change N sockets in a second, instead of what is worked out", OPTION_TEXT,
+	{"rate", "N", "change N sockets a second, instead of the pace worked out", OPTION_TEXT,
 	 offsetof(struct set_args, rate), COMPLETES_NOTHING},
-	{"force", NULL, "also what would end connections", OPTION_FLAG,
+	{"force", NULL, "do also what is refused: what would end connections", OPTION_FLAG,
 	 offsetof(struct set_args, force), COMPLETES_NOTHING},
 	{"undo", NULL, "give the sockets of the last change, or of change ID, their values back",
 	 OPTION_FLAG, offsetof(struct set_args, undo), COMPLETES_NOTHING, .joins_operand = true},
-	{"history", NULL, "tell the changes that can be undone", OPTION_FLAG,
+	{"history", NULL, "list the changes: when, what, how many, undone or not", OPTION_FLAG,
 	 offsetof(struct set_args, history), COMPLETES_NOTHING},
 	{"source", "SOURCE", "bpf or diag-fd instead of the better one", OPTION_TEXT,
 	 offsetof(struct set_args, source), COMPLETES_CHOICES, .choices = "bpf diag-fd"},
@@ -221,7 +221,7 @@ const struct command command_set = {
 		"Gives sockets that are already open new keepalive values, without a restart. The settings say\n"
 		"what, the selectors say which; \"all\" is every socket of this network namespace.\n"
 		"  Settings: time= intvl= probes= user-timeout= on off\n"
-		"  Selectors: peer=:5432 program=nginx keepalive=off ..., all those of tcpkeep list\n"
+		"  Selectors: as of tcpkeep list: peer=:5432 program=nginx keepalive=off ...\n"
 		"Values turn keepalive on; \"off\" turns it off. Listeners pass on what they have to what they\n"
 		"accept. A socket that is long silent gets a full time before its first probe. Nothing is done\n"
 		"that would end a healthy connection: many sockets are changed slowly enough for their probes\n"

@@ -676,6 +676,10 @@ as_nobody() {
 	[ "$status" -eq 4 ]
 	[[ $output == "0 changed, 0 held already, "*" denied" ]]
 	[ "$(grep -c 'root reaches them' <<<"$stderr")" -eq 1 ]
+	# Whose they are is hidden: that is no plain "no".
+	run --separate-stderr as_nobody "$TCPKEEP" set program='python*' time=60
+	[ "$status" -eq 4 ]
+	[[ ${stderr_lines[-1]} == "tcpkeep: set: no socket matches of those whose owner may be seen: "*"hide"*"; root sees all" ]]
 	expect v4 0 7200 75 9 0 alive
 	# One of its own beside them.
 	mkfifo "$BATS_TEST_TMPDIR/go" "$BATS_TEST_TMPDIR/ready"
