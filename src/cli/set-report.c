@@ -294,13 +294,34 @@ static void print_lost(const struct set_job *job)
 		  job->who, n, job->lost == 1 ? "socket has" : "sockets have");
 }
 
+/* What makes the machine crowded, whatever the change does. */
+static void print_crowd(const struct set_job *job)
+{
+	char n[PUT_NUMBER_MAX * 2];
+
+	if (!job->crowded || job->refused)
+		return;
+	*put_grouped(n, job->standing->sockets) = '\0';
+	say_warning("%s: %s sockets probe already, so often that their probes may overflow this "
+		    "machine's own queue; the change adds next to nothing to that",
+		    job->who, n);
+}
+
+static void put_beside(const struct set_job *job, char text[PUT_NUMBER_MAX * 2 + 32])
+{
+	char *at = put_grouped(put_text(text, " (beside "), job->load.standing->sockets);
+
+	*put_text(at, " that do already)") = '\0';
+}
+
 void set_report_preview(const struct set_job *job)
 {
 	char n[PUT_NUMBER_MAX * 2], peak[PUT_NUMBER_MAX * 2], takes[SPAN_TEXT_MAX];
-	char spread[160] = "";
+	char spread[160] = "", beside[PUT_NUMBER_MAX * 2 + 32] = "";
 	struct tcpkeep_settings low, high;
 
 	print_lost(job);
+	print_crowd(job);
 	if (job->load.sockets == 0 || (!job->args->dry_run && !job->args->verbose && job->safe &&
 				       job->forecast.takes_ms < PREVIEW_FROM_MS))
 		return;
@@ -311,8 +332,11 @@ void set_report_preview(const struct set_job *job)
 		snprintf(spread, sizeof(spread),
 			 "; each gets a time of %d to %d and an intvl of %d to %d", low.time_s,
 			 high.time_s, low.intvl_s, high.intvl_s);
-	say_error("%s: %s %s will probe: changed over %s, at most %s probes in a second%s",
-		  job->who, n, job->load.sockets == 1 ? "socket" : "sockets", takes, peak, spread);
+	if (job->load.standing)
+		put_beside(job, beside);
+	say_error("%s: %s %s will probe%s: changed over %s, at most %s probes in a second%s",
+		  job->who, n, job->load.sockets == 1 ? "socket" : "sockets", beside, takes, peak,
+		  spread);
 	if (!job->backlog_known && (job->args->verbose || !job->safe))
 		say_error("%s: note: net.core.netdev_max_backlog cannot be read in this network "
 			  "namespace: the forecast takes it for %u, the kernel's default",
@@ -324,7 +348,6 @@ void set_report_preview(const struct set_job *job)
 static void put_remedy(const struct set_job *job, char *buf, size_t size)
 {
 	struct storm_remedy remedy = {0};
-	char sockets[PUT_NUMBER_MAX * 2];
 	size_t len = 0;
 
 	buf[0] = '\0';
@@ -345,10 +368,20 @@ static void put_remedy(const struct set_job *job, char *buf, size_t size)
 	if (remedy.time_s > 0)
 		len += (size_t)snprintf(buf + len, size - len, "time=%d, or ", remedy.time_s);
 	if (remedy.probes > 0)
-		len += (size_t)snprintf(buf + len, size - len, "probes=%d, or ", remedy.probes);
-	*put_grouped(sockets, remedy.sockets) = '\0';
-	if (remedy.sockets > 0)
-		snprintf(buf + len, size - len, "choose at most %s sockets, or ", sockets);
+		snprintf(buf + len, size - len, "probes=%d, or ", remedy.probes);
+}
+
+/* Too much before the change, and it would be more. */
+static void refuse_crowded(const struct set_job *job, const char *remedy)
+{
+	const struct storm_standing_kind *busiest = storm_standing_busiest(job->standing);
+	char n[PUT_NUMBER_MAX * 2];
+
+	*put_grouped(n, job->standing->sockets) = '\0';
+	say_error("%s: refused: %s sockets probe already, most of them with a time of %u, an intvl "
+		  "of %u and %u probes: they may overflow this machine's own queue even without "
+		  "more; %sgive those a longer time or more probes first, or --force",
+		  job->who, n, busiest->time_s, busiest->intvl_s, busiest->tolerates, remedy);
 }
 
 void set_report_refusal(const struct set_job *job)
@@ -363,11 +396,15 @@ void set_report_refusal(const struct set_job *job)
 	else if (job->forecast.lost > 0)
 		snprintf(what, sizeof(what),
 			 "%s lost, and a healthy connection would lose %u of its %d in a row", lost,
-			 job->forecast.lost_in_row_max, job->load.settings.probes);
+			 job->forecast.worst_lost, (int)job->forecast.worst_of);
 	else
 		snprintf(what, sizeof(what),
 			 "it would do so as soon as half of it is taken by others");
 	put_remedy(job, remedy, sizeof(remedy));
+	if (job->crowded) {
+		refuse_crowded(job, remedy);
+		return;
+	}
 	say_error("%s: refused: the probes would overflow this machine's own queue: %s; %s--force",
 		  job->who, what, remedy);
 }
@@ -432,6 +469,7 @@ static void json_forecast(const struct set_job *job, struct json *json)
 
 	json_begin_object(json, "forecast");
 	json_uint(json, "sockets", job->load.sockets);
+	json_uint(json, "beside", job->load.standing ? job->load.standing->sockets : 0);
 	json_bool(json, "safe", job->safe);
 	json_uint(json, "backlog", job->load.backlog);
 	json_bool(json, "backlog_known", job->backlog_known);
@@ -462,7 +500,7 @@ void set_report_json(const struct set_job *job, struct json *json)
 		json_uint(json, "undo", job->journal_id);
 	else
 		json_null(json, "undo");
-	if (job->load.sockets > 0)
+	if (job->judged)
 		json_forecast(job, json);
 	else
 		json_null(json, "forecast");
