@@ -40,15 +40,16 @@ struct kind {
 #define NONE        UINT32_MAX
 
 /* A step is what one tick does to one cohort: this many keep a forecast within milliseconds. */
-#define STEPS_MAX 200000
+#define STEPS_MAX          200000
+#define STEPS_STANDING_MAX 80000 /* a plan beside many others is to take less than a second */
 
 /* So many periods without a loss repeat themselves. */
 #define QUIET_PERIODS     12
-#define QUIET_FAR_PERIODS 2
+#define QUIET_FAR_PERIODS 1
 #define PERIODS_MAX       48
 
 /* A period that is longer than so many of the shortest one is far. */
-#define NEAR_TIMES 16
+#define NEAR_TIMES 4
 
 /* Cohorts that are looked at in the time of a step. */
 #define LOOKS_IN_STEP 16
@@ -66,8 +67,10 @@ struct kind {
 struct storm {
 	const struct storm_load *load;
 	const struct storm_cost *cost;
+	enum storm_until until;
 	struct kind kinds[KINDS_MAX];
 	unsigned n_kinds, n_moved; /* the moved ones come first */
+	unsigned steps_max;
 	uint64_t tick_ns;
 
 	struct cohort *cohorts;
@@ -468,6 +471,18 @@ static void find_periods(const struct storm *storm, struct periods *ret)
 	}
 }
 
+/* Has been seen what was to be seen? */
+static bool is_known(const struct storm *storm)
+{
+	const struct storm_forecast *forecast = &storm->forecast;
+
+	if (storm->until == STORM_UNTIL_LOSS && forecast->lost > 0)
+		return true;
+	return storm->until != STORM_UNTIL_END &&
+	       (forecast->deaths > 0 ||
+		(forecast->worst_of > 0 && forecast->worst_lost >= forecast->worst_of));
+}
+
 static unsigned run_near(struct storm *storm, const struct periods *periods, uint64_t loaded)
 {
 	uint64_t period = periods->near;
@@ -476,7 +491,7 @@ static unsigned run_near(struct storm *storm, const struct periods *periods, uin
 
 	storm->last_loss_tick = loaded;
 	storm->mark_tick = loaded;
-	while (storm->used > 0 && steps < STEPS_MAX) {
+	while (storm->used > 0 && steps < storm->steps_max && !is_known(storm)) {
 		uint64_t tick = storm->cohorts[storm->heap[0]].tick;
 
 		if (tick > storm->last_loss_tick + QUIET_PERIODS * period || tick > most)
@@ -535,7 +550,7 @@ static unsigned run_far(struct storm *storm, const struct periods *periods, unsi
 	uint64_t next = begin;
 
 	storm->last_loss_tick = MAX(storm->last_loss_tick, begin);
-	while (storm->used > 0 && steps < STEPS_MAX) {
+	while (storm->used > 0 && steps < storm->steps_max && !is_known(storm)) {
 		uint64_t tick = storm->cohorts[storm->heap[0]].tick;
 
 		if (tick > storm->last_loss_tick + QUIET_FAR_PERIODS * periods->far)
@@ -579,7 +594,7 @@ static void run(struct storm *storm, uint64_t begin, uint64_t walk)
 		steps = run_far(storm, &periods, steps);
 	}
 	/* No step left: who has lost half is given up. */
-	for (uint32_t i = 0; steps >= STEPS_MAX && i < storm->used; i++) {
+	for (uint32_t i = 0; steps >= storm->steps_max && i < storm->used; i++) {
 		const struct cohort *cohort = &storm->cohorts[storm->heap[i]];
 
 		if (2 * cohort->lost > storm->kinds[cohort->kind].probes)
@@ -588,7 +603,8 @@ static void run(struct storm *storm, uint64_t begin, uint64_t walk)
 }
 
 int storm_simulate(const struct storm_load *load, const struct storm_pace *pace,
-		   const struct storm_cost *cost, struct storm_forecast *ret)
+		   const struct storm_cost *cost, enum storm_until until,
+		   struct storm_forecast *ret)
 {
 	_cleanup_free_ struct storm *storm = calloc(1, sizeof(*storm));
 	_cleanup_free_ struct cohort *cohorts = calloc(COHORTS_MAX, sizeof(*cohorts));
@@ -599,6 +615,8 @@ int storm_simulate(const struct storm_load *load, const struct storm_pace *pace,
 		return -ENOMEM;
 	storm->load = load;
 	storm->cost = cost;
+	storm->until = until;
+	storm->steps_max = load->standing ? STEPS_STANDING_MAX : STEPS_MAX;
 	storm->cohorts = cohorts;
 	storm->heap = heap;
 	storm->last = NONE;

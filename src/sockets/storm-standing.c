@@ -108,7 +108,28 @@ static void add_bin(struct storm_standing *standing, struct storm_standing_bin b
 	}
 }
 
-/* Everything anew, with coarser ticks or lower values. */
+/* Puts everything in anew. False: there is no room for the kinds. */
+static bool put_again(struct storm_standing *standing, const struct storm_standing *old)
+{
+	standing->n_kinds = standing->n_bins = 0;
+	memset(standing->bins, 0, sizeof(standing->bins));
+	for (size_t i = 0; i < STORM_STANDING_BINS; i++) {
+		struct storm_standing_bin bin = old->bins[i];
+		unsigned kind;
+
+		if (bin.sockets == 0)
+			continue;
+		kind = find_kind(standing, old->kinds[bin.kind]);
+		if (kind == STORM_STANDING_KINDS)
+			return false;
+		standing->kinds[kind].sockets += bin.sockets;
+		bin.kind = (uint8_t)kind;
+		add_bin(standing, bin);
+	}
+	return true;
+}
+
+/* With coarser ticks or lower values; with the lowest there is always room. */
 static int make_room(struct storm_standing *standing)
 {
 	_cleanup_free_ struct storm_standing *old = malloc(sizeof(*old));
@@ -116,17 +137,8 @@ static int make_room(struct storm_standing *standing)
 	if (!old)
 		return -ENOMEM;
 	*old = *standing;
-	standing->n_kinds = standing->n_bins = 0;
-	memset(standing->bins, 0, sizeof(standing->bins));
-	for (size_t i = 0; i < STORM_STANDING_BINS; i++) {
-		struct storm_standing_bin bin = old->bins[i];
-
-		if (bin.sockets == 0)
-			continue;
-		bin.kind = (uint8_t)find_kind(standing, old->kinds[bin.kind]);
-		standing->kinds[bin.kind].sockets += bin.sockets;
-		add_bin(standing, bin);
-	}
+	while (!put_again(standing, old))
+		standing->lowered++;
 	return 0;
 }
 

@@ -44,7 +44,7 @@ int storm_forecast(const struct storm_load *load, const struct storm_pace *pace,
 
 	if (r < 0)
 		return r;
-	return storm_simulate(load, pace, &measured, ret);
+	return storm_simulate(load, pace, &measured, STORM_UNTIL_END, ret);
 }
 
 void storm_spread(const struct storm_pace *pace, uint64_t serial, struct tcpkeep_settings *settings)
@@ -83,24 +83,27 @@ enum grade {
 	GRADE_LOSSLESS,
 };
 
-/* With half of the backlog and twice the work. */
-static int grade_pace(const struct storm_load *load, const struct storm_pace *pace)
+/* With half of the backlog and twice the work; as good as is wanted, or how much less. */
+static int grade_pace(const struct storm_load *load, const struct storm_pace *pace,
+		      enum grade wanted)
 {
+	enum storm_until until = wanted == GRADE_LOSSLESS ? STORM_UNTIL_LOSS : STORM_UNTIL_DEATH;
 	struct storm_load strained = *load;
 	struct storm_forecast forecast;
 	int r;
 
 	strained.backlog = MAX(load->backlog / 2, 1U);
-	r = storm_simulate(&strained, pace, &doubled, &forecast);
+	r = storm_simulate(&strained, pace, &doubled, until, &forecast);
 	if (r < 0)
 		return r;
 	if (forecast.average_per_s > PROBES_PER_S_MAX)
 		return GRADE_DEADLY;
 	if (forecast.lost == 0)
 		return GRADE_LOSSLESS;
-	if (forecast.deaths > 0 || forecast.worst_lost >= forecast.worst_of)
+	if (wanted == GRADE_LOSSLESS || forecast.deaths > 0 ||
+	    forecast.worst_lost >= forecast.worst_of)
 		return GRADE_DEADLY;
-	r = storm_simulate(load, pace, &measured, &forecast);
+	r = storm_simulate(load, pace, &measured, STORM_UNTIL_DEATH, &forecast);
 	if (r < 0)
 		return r;
 	return forecast.deaths == 0 && 2 * forecast.worst_lost <= forecast.worst_of
@@ -113,7 +116,7 @@ int storm_is_safe(const struct storm_load *load, const struct storm_pace *pace)
 	int r = check(load);
 
 	if (r == 0)
-		r = grade_pace(load, pace);
+		r = grade_pace(load, pace, GRADE_TOLERABLE);
 	return MIN(r, 1);
 }
 
@@ -154,19 +157,19 @@ static int search(const struct storm_load *load, const struct storm_pace *spread
 {
 	struct storm_pace pace = pace_over(load, spread, most);
 	uint64_t bad = 0, good = most;
-	int r = grade_pace(load, &pace);
+	int r = grade_pace(load, &pace, wanted);
 
 	if (r < (int)wanted)
 		return MIN(r, 0);
 	pace = pace_over(load, spread, 0);
-	r = grade_pace(load, &pace);
+	r = grade_pace(load, &pace, wanted);
 	if (r >= (int)wanted)
 		good = 0;
 	while (r >= 0 && bad + 1 < good) {
 		uint64_t middle = (bad + good) / 2;
 
 		pace = pace_over(load, spread, middle);
-		r = grade_pace(load, &pace);
+		r = grade_pace(load, &pace, wanted);
 		if (r < (int)wanted)
 			bad = middle;
 		else
@@ -193,14 +196,14 @@ static int plan_soon(const struct storm_load *load, const struct storm_pace *spr
 		return r;
 	if (r == 0) {
 		*ret = pace_over(load, spread, patient);
-		r = grade_pace(load, ret);
+		r = grade_pace(load, ret, GRADE_TOLERABLE);
 		return MIN(r, 1);
 	}
 	*ret = pace_over(load, spread, buckets);
 	if (buckets == 0 || buckets >= soon)
 		return 1;
 	pace = pace_over(load, spread, soon);
-	r = grade_pace(load, &pace);
+	r = grade_pace(load, &pace, GRADE_LOSSLESS);
 	if (r == GRADE_LOSSLESS)
 		*ret = pace;
 	return r < 0 ? r : 1;
@@ -394,7 +397,7 @@ static int is_feasible(const struct storm_load *load)
 		if (is_repeated(spread, i))
 			continue;
 		pace = pace_over(load, &spread[i], buckets_most(load, &spread[i]));
-		r = grade_pace(load, &pace);
+		r = grade_pace(load, &pace, GRADE_TOLERABLE);
 	}
 	return r;
 }

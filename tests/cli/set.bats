@@ -691,3 +691,52 @@ print(s.getsockopt(1, 9), s.getsockopt(6, 4), flush=True)
 	set_ local=:5435 state=established time=11 intvl=3 probes=4
 	[ "$output" = "0 changed, 1,500 held already" ]
 }
+
+# begin_slowly: a change of many0 to many19, in the midst of it; CHANGER is its process.
+begin_slowly() {
+	nsenter --net="/proc/$HOLDER/ns/net" "$TCPKEEP" set peer=:5435 time=60 --rate 2 >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
+	CHANGER=$!
+	until inside "$TCPKEEP" list peer=:5435 keepalive=on --json | grep -q .; do
+		:
+	done
+}
+
+# until_said WORDS FILE
+until_said() {
+	until grep -q "$1" "$2"; do
+		read -t 0.05 -r <> <(:) || :
+	done
+}
+
+@test "an undo waits for the change that is being made; one that was killed holds up nobody" {
+	hold 20
+	begin_slowly
+	nsenter --net="/proc/$HOLDER/ns/net" "$TCPKEEP" set --undo >"$BATS_TEST_TMPDIR/undo" 2>&1 3>&- &
+	undoer=$!
+	until_said "tcpkeep: set: waiting for change 1 of process $CHANGER to end" "$BATS_TEST_TMPDIR/undo"
+	# What does not change anything does not wait.
+	set_ peer=:5435 time=61 --dry-run
+	[ "$status" -eq 0 ]
+	set_ --history
+	[[ ${lines[1]} == *" begun "* ]]
+	kill -KILL $CHANGER
+	wait $undoer
+	grep -qE '^[0-9]+ changed, [0-9]+ as before already$' "$BATS_TEST_TMPDIR/undo"
+	[ "$(inside "$TCPKEEP" list peer=:5435 keepalive=on --json | wc -l)" -eq 0 ]
+}
+
+@test "who waits for another change can be ended, with nothing done" {
+	hold 20
+	begin_slowly
+	nsenter --net="/proc/$HOLDER/ns/net" "$TCPKEEP" set peer=:5432 time=60 >"$BATS_TEST_TMPDIR/second" 2>&1 3>&- &
+	second=$!
+	until_said "waiting for change 1 of process $CHANGER" "$BATS_TEST_TMPDIR/second"
+	kill -TERM $second
+	status=0
+	wait $second || status=$?
+	[ "$status" -eq 143 ]
+	kill -TERM $CHANGER
+	wait $CHANGER || true
+	expect v4 0 7200 75 9 0 alive
+	[ "$(ls "$STATE_DIRECTORY/undo")" = 1.set ]
+}
