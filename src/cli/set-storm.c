@@ -212,16 +212,17 @@ static int judge(struct set_job *job)
 {
 	int r;
 
-	if (job->safe || !burdens(&job->set))
+	if (job->safe || job->args->force || !burdens(&job->set))
 		return 0;
 	r = is_crowded(job);
 	if (r < 0)
 		return r;
 	job->crowded = r == 1;
-	job->refused = !job->args->force && !(job->crowded && adds_little(job));
-	if (job->crowded && !job->refused && job->rate == 0)
-		job->pace = (struct storm_pace){0};
-	return 0;
+	job->refused = !job->crowded || !adds_little(job);
+	if (job->refused || job->rate > 0)
+		return 0;
+	job->pace = (struct storm_pace){0};
+	return storm_forecast(&job->load, &job->pace, &job->forecast);
 }
 
 /* What the spread has left nothing to do for. */

@@ -103,7 +103,10 @@ all_live_on() {
 	# What only asks less is welcome, however crowded it is, and makes room.
 	run --separate-stderr "$TCPKEEP" set keepalive=on probes=9
 	[ "$status" -eq 0 ]
-	run --separate-stderr "$TCPKEEP" set --undo 1
+	run --separate-stderr "$TCPKEEP" set keepalive=on off
+	[ "$status" -eq 0 ]
+	# shellcheck disable=SC2086
+	run --separate-stderr "$TCPKEEP" set local=:7000 $HASTY
 	[ "$status" -eq 0 ]
 }
 
