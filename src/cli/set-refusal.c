@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Why a change was not made: as an object, and where nothing matched what was perhaps meant. */
+/* Why a change was not made: in words and as an object; and where nothing matched, what was
+ * perhaps meant. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -7,10 +8,77 @@
 #include "base/escape.h"
 #include "base/macro.h"
 #include "base/nearest.h"
+#include "base/put.h"
 #include "set-job.h"
 
 /* --------------------------------------------------------------------------------------- refused
  */
+
+/* What would be accepted instead, each by itself; the one that costs nobody anything comes first.
+ */
+static void put_remedy(const struct set_job *job, char *buf, size_t size)
+{
+	struct storm_remedy remedy = {0};
+	size_t len = 0;
+
+	buf[0] = '\0';
+	if (job->rate > 0 && job->plan_safe) {
+		snprintf(buf, size, "leave out --rate, or ");
+		return;
+	}
+	if (storm_remedy(&job->load, &remedy) < 0)
+		return;
+	if (remedy.backlog > 0)
+		len += (size_t)snprintf(
+			buf + len, size - len,
+			"'sysctl -w net.core.netdev_max_backlog=%u'%s makes room, or ",
+			remedy.backlog, job->backlog_known ? "" : " on the host");
+	/* An undo has no choice of its values, nor of its sockets. */
+	if (job->undo)
+		return;
+	if (remedy.time_s > 0)
+		len += (size_t)snprintf(buf + len, size - len, "time=%d, or ", remedy.time_s);
+	if (remedy.probes > 0)
+		snprintf(buf + len, size - len, "probes=%d, or ", remedy.probes);
+}
+
+/* Too much before the change, and it would be more. */
+static void refuse_crowded(const struct set_job *job, const char *remedy)
+{
+	const struct storm_standing_kind *busiest = storm_standing_busiest(job->standing);
+	char n[PUT_NUMBER_MAX * 2];
+
+	*put_grouped(n, job->standing->sockets) = '\0';
+	say_error("%s: refused: %s sockets probe already, most of them with a time of %u, an intvl "
+		  "of %u and %u probes: they may overflow this machine's own queue even without "
+		  "more; %sgive those a longer time or more probes first, or --force",
+		  job->who, n, busiest->time_s, busiest->intvl_s, busiest->tolerates, remedy);
+}
+
+void set_report_refusal(const struct set_job *job)
+{
+	char lost[PUT_NUMBER_MAX * 2], deaths[PUT_NUMBER_MAX * 2], remedy[256], what[160];
+
+	*put_grouped(lost, job->forecast.lost) = '\0';
+	*put_grouped(deaths, job->forecast.deaths) = '\0';
+	if (job->forecast.deaths > 0)
+		snprintf(what, sizeof(what), "%s lost, and %s healthy %s would die of it", lost,
+			 deaths, job->forecast.deaths == 1 ? "connection" : "connections");
+	else if (job->forecast.lost > 0)
+		snprintf(what, sizeof(what),
+			 "%s lost, and a healthy connection would lose %u of its %d in a row", lost,
+			 job->forecast.worst_lost, (int)job->forecast.worst_of);
+	else
+		snprintf(what, sizeof(what),
+			 "it would do so as soon as half of it is taken by others");
+	put_remedy(job, remedy, sizeof(remedy));
+	if (job->crowded) {
+		refuse_crowded(job, remedy);
+		return;
+	}
+	say_error("%s: refused: the probes would overflow this machine's own queue: %s; %s--force",
+		  job->who, what, remedy);
+}
 
 static void json_number_or_null(struct json *json, const char *key, unsigned value)
 {
@@ -25,7 +93,7 @@ void set_refusal_json(const struct set_job *job, struct json *json)
 	struct storm_remedy remedy = {0};
 	bool by_rate = job->rate > 0 && job->plan_safe;
 
-	if (job->load.sockets == 0 || job->safe || job->args->force) {
+	if (!job->refused) {
 		json_null(json, "refusal");
 		return;
 	}

@@ -357,13 +357,34 @@ static void put_range(char *buf, size_t size, int low, int high)
 		snprintf(buf, size, "%d to %d", low, high);
 }
 
+/* What makes the machine crowded, whatever the change does. */
+static void print_crowd(const struct set_job *job)
+{
+	char n[PUT_NUMBER_MAX * 2];
+
+	if (!job->crowded || job->refused)
+		return;
+	*put_grouped(n, job->standing->sockets) = '\0';
+	say_warning("%s: %s sockets probe already, so often that their probes may overflow this "
+		    "machine's own queue; the change adds next to nothing to that",
+		    job->who, n);
+}
+
+static void put_beside(const struct set_job *job, char text[PUT_NUMBER_MAX * 2 + 32])
+{
+	char *at = put_grouped(put_text(text, " (beside "), job->load.standing->sockets);
+
+	*put_text(at, " that do already)") = '\0';
+}
+
 void set_report_preview(const struct set_job *job)
 {
 	char n[PUT_NUMBER_MAX * 2], peak[PUT_NUMBER_MAX * 2], takes[SPAN_TEXT_MAX];
-	char spread[160] = "", time[32], intvl[32];
+	char spread[160] = "", beside[PUT_NUMBER_MAX * 2 + 32] = "", time[32], intvl[32];
 	struct tcpkeep_settings low, high;
 
 	print_lost(job);
+	print_crowd(job);
 	if (job->load.sockets == 0 ||
 	    (!job->args->verbose && job->safe && job->forecast.takes_ms < PREVIEW_FROM_MS))
 		return;
@@ -376,8 +397,10 @@ void set_report_preview(const struct set_job *job)
 		snprintf(spread, sizeof(spread), "; each gets a time of %s and an intvl of %s",
 			 time, intvl);
 	}
-	say_error("%s: %s %s will probe: changed %s%s, at most %s %s in a second%s", job->who, n,
-		  job->load.sockets == 1 ? "socket" : "sockets",
+	if (job->load.standing)
+		put_beside(job, beside);
+	say_error("%s: %s %s will probe%s: changed %s%s, at most %s %s in a second%s", job->who, n,
+		  job->load.sockets == 1 ? "socket" : "sockets", beside,
 		  job->forecast.takes_ms > 0 ? "over " : "at once",
 		  job->forecast.takes_ms > 0 ? takes : "", peak,
 		  job->forecast.peak_per_s == 1 ? "probe" : "probes", spread);
@@ -385,60 +408,6 @@ void set_report_preview(const struct set_job *job)
 		say_error("%s: note: net.core.netdev_max_backlog cannot be read in this network "
 			  "namespace: the forecast takes it for %u, the kernel's default",
 			  job->who, job->load.backlog);
-}
-
-/* What would be accepted instead, each by itself; the one that costs nobody anything comes first.
- */
-static void put_remedy(const struct set_job *job, char *buf, size_t size)
-{
-	struct storm_remedy remedy = {0};
-	char sockets[PUT_NUMBER_MAX * 2];
-	size_t len = 0;
-
-	buf[0] = '\0';
-	if (job->rate > 0 && job->plan_safe) {
-		snprintf(buf, size, "leave out --rate, or ");
-		return;
-	}
-	if (storm_remedy(&job->load, &remedy) < 0)
-		return;
-	if (remedy.backlog > 0)
-		len += (size_t)snprintf(
-			buf + len, size - len,
-			"'sysctl -w net.core.netdev_max_backlog=%u'%s makes room, or ",
-			remedy.backlog, job->backlog_known ? "" : " on the host");
-	/* An undo has no choice of its values, nor of its sockets. */
-	if (job->undo)
-		return;
-	if (remedy.time_s > 0)
-		len += (size_t)snprintf(buf + len, size - len, "time=%d, or ", remedy.time_s);
-	if (remedy.probes > 0)
-		len += (size_t)snprintf(buf + len, size - len, "probes=%d, or ", remedy.probes);
-	*put_grouped(sockets, remedy.sockets) = '\0';
-	if (remedy.sockets > 0)
-		snprintf(buf + len, size - len, "choose at most %s %s, or ", sockets,
-			 remedy.sockets == 1 ? "socket" : "sockets");
-}
-
-void set_report_refusal(const struct set_job *job)
-{
-	char lost[PUT_NUMBER_MAX * 2], deaths[PUT_NUMBER_MAX * 2], remedy[256], what[160];
-
-	*put_grouped(lost, job->forecast.lost) = '\0';
-	*put_grouped(deaths, job->forecast.deaths) = '\0';
-	if (job->forecast.deaths > 0)
-		snprintf(what, sizeof(what), "%s lost, and %s healthy %s would die of it", lost,
-			 deaths, job->forecast.deaths == 1 ? "connection" : "connections");
-	else if (job->forecast.lost > 0)
-		snprintf(what, sizeof(what),
-			 "%s lost, and a healthy connection would lose %u of its %d in a row", lost,
-			 job->forecast.lost_in_row_max, job->load.settings.probes);
-	else
-		snprintf(what, sizeof(what),
-			 "it would do so as soon as half of it is taken by others");
-	put_remedy(job, remedy, sizeof(remedy));
-	say_error("%s: refused: the probes would overflow this machine's own queue: %s; %s--force",
-		  job->who, what, remedy);
 }
 
 /* --------------------------------------------------------------------------------------- summary
@@ -501,6 +470,7 @@ static void json_forecast(const struct set_job *job, struct json *json)
 
 	json_begin_object(json, "forecast");
 	json_uint(json, "sockets", job->load.sockets);
+	json_uint(json, "beside", job->load.standing ? job->load.standing->sockets : 0);
 	json_bool(json, "safe", job->safe);
 	json_uint(json, "backlog", job->load.backlog);
 	json_bool(json, "backlog_known", job->backlog_known);
@@ -531,7 +501,7 @@ void set_report_json(const struct set_job *job, struct json *json)
 		json_uint(json, "undo", job->journal_id);
 	else
 		json_null(json, "undo");
-	if (job->load.sockets > 0)
+	if (job->judged)
 		json_forecast(job, json);
 	else
 		json_null(json, "forecast");

@@ -36,7 +36,7 @@ const char *set_state_dir(const char *who, char *buf, size_t size)
 	return NULL;
 }
 
-static int fail_journal(const struct set_job *job, const struct tcpkeep_error *error, int r)
+int set_job_fail_journal(const struct set_job *job, const struct tcpkeep_error *error, int r)
 {
 	say_error("%s: the old values cannot be kept, so no socket is changed: %s", job->who,
 		  error->message);
@@ -73,7 +73,7 @@ static int begin_journal(struct set_job *job, struct journal_head *head, int *re
 	}
 	if (r >= 0)
 		r = journal_add(*ret_dir, head, &job->set, &job->journal_id, &error);
-	return r < 0 ? fail_journal(job, &error, r) : EXIT_DONE;
+	return r < 0 ? set_job_fail_journal(job, &error, r) : EXIT_DONE;
 }
 
 /* What really was changed. Where that cannot be written, what was going to be still stands. */
@@ -97,6 +97,7 @@ static int change_journaled(struct set_job *job)
 	status = begin_journal(job, &head, &dir);
 	if (status != EXIT_DONE)
 		return status;
+	set_lock_tell(job);
 	status = set_job_change(job);
 	end_journal(job, &head, dir);
 	return status;
@@ -153,7 +154,7 @@ static int tell_held(struct set_job *job)
 
 static int act(struct set_job *job)
 {
-	if (!job->safe && !job->args->force) {
+	if (job->refused) {
 		set_report_refusal(job);
 		if (!job->args->dry_run && job->json)
 			set_report_summary(job);
@@ -175,7 +176,9 @@ int set_job_act(struct set_job *job)
 {
 	int status;
 
-	status = set_job_collect(job);
+	status = set_lock_take(job);
+	if (status == EXIT_DONE)
+		status = set_job_collect(job);
 	if (status != EXIT_DONE || (job->matched == 0 && !job->undo))
 		return status;
 	set_dangers_say(job);
@@ -201,7 +204,7 @@ int set_job_run(struct set_job *job)
 	set_report_summary(job);
 	fflush(stdout);
 	set_report_missing(job);
-	if (job->args->dry_run && !job->safe && !job->args->force)
+	if (job->args->dry_run && job->refused)
 		return EXIT_FAILED;
 	return set_job_status(job);
 }

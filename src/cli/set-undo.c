@@ -255,6 +255,10 @@ static int run_undo(struct set_job *job, struct undo *undo, const struct invocat
 {
 	int status;
 
+	/* The last entry may be that of a change which is still being made. */
+	status = undo->dir < 0 ? EXIT_DONE : set_lock_take(job);
+	if (status != EXIT_DONE)
+		return status;
 	status = find_entry(undo, invocation->n_operands ? invocation->operands[0] : NULL);
 	if (status != EXIT_DONE)
 		return status;

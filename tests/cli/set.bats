@@ -63,6 +63,11 @@ set_() {
 	run --separate-stderr nsenter --net="/proc/$HOLDER/ns/net" "$TCPKEEP" set "$@"
 }
 
+among_few() {
+	nsenter --net="/proc/$HOLDER/ns/net" --mount="/proc/$HOLDER/ns/mnt" \
+		--pid="/proc/$HOLDER/ns/pid_for_children" "$@"
+}
+
 probes_sent() {
 	inside cat /proc/net/netstat | awk '/^TcpExt:/ {
 		if (!n) n = split($0, names)
@@ -484,17 +489,18 @@ steps() {
 	# A leak sanitizer cannot work under strace.
 	export ASAN_OPTIONS=detect_leaks=0
 	calls=write,fsync,linkat,unlinkat,renameat,read,bpf
-	hold 5
+	# Among few processes there are as many namespaces to look into each time.
+	hold 5 unshare --pid --fork --mount-proc --kill-child
 	words="peer=:5435 $THREE --rate 50"
 	# shellcheck disable=SC2086
-	inside strace -f -o "$BATS_TEST_TMPDIR/trace" -e trace=$calls "$TCPKEEP" set $words
+	among_few strace -f -o "$BATS_TEST_TMPDIR/trace" -e trace=$calls "$TCPKEEP" set $words
 	set_ --undo
 	steps "$BATS_TEST_TMPDIR/trace" >"$BATS_TEST_TMPDIR/steps"
 	[ "$(wc -l <"$BATS_TEST_TMPDIR/steps")" -gt 15 ]
 	seen='' killed=0
 	while read -r call number; do
 		# shellcheck disable=SC2086
-		run inside strace -f -o /dev/null -e trace="$call" \
+		run among_few strace -f -o /dev/null -e trace="$call" \
 			-e inject="$call":signal=SIGKILL:when="$number" "$TCPKEEP" set $words
 		# The last reads are not always as many.
 		[ "$status" -eq 0 ] || killed=$((killed + 1))
@@ -533,11 +539,6 @@ all_old() {
 	for i in 0 1; do
 		expect many$i 1 100 20 5 0 alive || return 1
 	done
-}
-
-among_few() {
-	nsenter --net="/proc/$HOLDER/ns/net" --mount="/proc/$HOLDER/ns/mnt" \
-		--pid="/proc/$HOLDER/ns/pid_for_children" "$@"
 }
 
 @test "through descriptors, killed between two writes: --undo knows its own, also what was left off" {
@@ -636,12 +637,12 @@ among_few() {
 @test "a change that fails in the midst of it tells how far it came, and is undone" {
 	command -v strace >/dev/null || skip "needs strace"
 	export ASAN_OPTIONS=detect_leaks=0
-	hold 6
-	inside strace -o "$BATS_TEST_TMPDIR/trace" -e trace=read "$TCPKEEP" set peer=:5435 time=60 --rate 50
+	hold 6 unshare --pid --fork --mount-proc --kill-child
+	among_few strace -o "$BATS_TEST_TMPDIR/trace" -e trace=read "$TCPKEEP" set peer=:5435 time=60 --rate 50
 	set_ --undo
 	# A socket for each of the last reads; the last but one says that there are no more.
 	number=$(($(grep -c '^read(' "$BATS_TEST_TMPDIR/trace") - 3))
-	run --separate-stderr inside strace -o /dev/null -e trace=read -e inject=read:error=EIO:when=$number \
+	run --separate-stderr among_few strace -o /dev/null -e trace=read -e inject=read:error=EIO:when=$number \
 		"$TCPKEEP" set peer=:5435 time=60 --rate 50
 	[ "$status" -eq 3 ]
 	[[ $stderr == *"walk over the sockets: Input/output error"*"'tcpkeep set --undo 2' goes back"* ]]
@@ -785,12 +786,12 @@ print(s.getsockopt(1, 9), s.getsockopt(6, 4), flush=True)
 	set_ all time=11 intvl=3 probes=4 --rate 100000000
 	[ "$status" -eq 1 ]
 	[ -z "$output" ]
-	[[ $stderr == *"3,008 sockets will probe: changed "* ]]
+	[[ $stderr == *"3,008 sockets will probe"*": changed "* ]]
 	[[ ${stderr_lines[-1]} == "tcpkeep: set: refused: "*" healthy connection"*"; leave out --rate, or --force" ]]
 	# Another namespace than the first one cannot know how much the queue holds.
 	[[ $stderr == *"net.core.netdev_max_backlog cannot be read in this network namespace: the forecast takes it for 1000"* ]]
 	expect many7 0 7200 75 9 0 alive
-	[ ! -e "$STATE_DIRECTORY" ]
+	[ -z "$(ls "$STATE_DIRECTORY/undo")" ]
 	# For a program as well.
 	set_ all time=11 intvl=3 probes=4 --rate 100000000 --json
 	[ "$status" -eq 1 ]
@@ -812,4 +813,53 @@ print(s.getsockopt(1, 9), s.getsockopt(6, 4), flush=True)
 	# Again, spread or not, it holds.
 	set_ local=:5435 state=established time=11 intvl=3 probes=4
 	[ "$output" = "0 changed, 1,500 held already" ]
+}
+
+# begin_slowly: a change of many0 to many19, in the midst of it; CHANGER is its process.
+begin_slowly() {
+	nsenter --net="/proc/$HOLDER/ns/net" "$TCPKEEP" set peer=:5435 time=60 --rate 2 >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
+	CHANGER=$!
+	until inside "$TCPKEEP" list peer=:5435 keepalive=on --json | grep -q .; do
+		:
+	done
+}
+
+# until_said WORDS FILE
+until_said() {
+	until grep -q "$1" "$2"; do
+		read -t 0.05 -r <> <(:) || :
+	done
+}
+
+@test "an undo waits for the change that is being made; one that was killed holds up nobody" {
+	hold 20
+	begin_slowly
+	nsenter --net="/proc/$HOLDER/ns/net" "$TCPKEEP" set --undo >"$BATS_TEST_TMPDIR/undo" 2>&1 3>&- &
+	undoer=$!
+	until_said "tcpkeep: set: waiting for change 1 of process $CHANGER to end" "$BATS_TEST_TMPDIR/undo"
+	# What does not change anything does not wait.
+	set_ peer=:5435 time=61 --dry-run
+	[ "$status" -eq 0 ]
+	set_ --history
+	[[ ${lines[1]} == *" begun "* ]]
+	kill -KILL $CHANGER
+	wait $undoer
+	grep -qE '^[0-9]+ changed, [0-9]+ as before already$' "$BATS_TEST_TMPDIR/undo"
+	[ "$(inside "$TCPKEEP" list peer=:5435 keepalive=on --json | wc -l)" -eq 0 ]
+}
+
+@test "who waits for another change can be ended, with nothing done" {
+	hold 20
+	begin_slowly
+	nsenter --net="/proc/$HOLDER/ns/net" "$TCPKEEP" set peer=:5432 time=60 >"$BATS_TEST_TMPDIR/second" 2>&1 3>&- &
+	second=$!
+	until_said "waiting for change 1 of process $CHANGER" "$BATS_TEST_TMPDIR/second"
+	kill -TERM $second
+	status=0
+	wait $second || status=$?
+	[ "$status" -eq 143 ]
+	kill -TERM $CHANGER
+	wait $CHANGER || true
+	expect v4 0 7200 75 9 0 alive
+	[ "$(ls "$STATE_DIRECTORY/undo")" = 1.set ]
 }
