@@ -31,6 +31,10 @@
 #define SOCK_DEAD     0
 #define SOCK_KEEPOPEN 3
 
+/* kernel/time/timer.c: the number of a timer's bucket in its flags, 64 of them a level. */
+#define TIMER_ARRAYSHIFT 22
+#define LVL_SIZE         64
+
 /* include/net/inet_connection_sock.h */
 #define ICSK_TIME_RETRANS    1
 #define ICSK_TIME_PROBE0     3
@@ -83,6 +87,7 @@ struct hlist_node {
 struct timer_list {
 	struct hlist_node entry;
 	unsigned long expires;
+	__u32 flags;
 } CORE;
 
 struct kernfs_node {
@@ -188,17 +193,21 @@ static __always_inline __u32 silence_ticks(struct tcp_sock *tp)
 	return data < ack ? data : ack;
 }
 
-/* Is keepalive's timer armed, and when is it due? */
-static __always_inline bool keepalive_timer(struct tcp_sock *tp, unsigned long *expires)
+/* Is keepalive's timer armed, when is it due, and how coarse is its place on the wheel? */
+static __always_inline bool keepalive_timer(struct tcp_sock *tp, unsigned long *expires,
+					    __u8 *level)
 {
 	struct tcp_sock___keepalive *newer = (void *)tp;
 
 	/* Moved from struct sock in newer kernels. */
 	if (bpf_core_field_exists(newer->inet_conn.icsk_keepalive_timer)) {
 		*expires = newer->inet_conn.icsk_keepalive_timer.expires;
+		*level = (newer->inet_conn.icsk_keepalive_timer.flags >> TIMER_ARRAYSHIFT) /
+			 LVL_SIZE;
 		return newer->inet_conn.icsk_keepalive_timer.entry.pprev;
 	}
 	*expires = tp->inet_conn.icsk_inet.sk.sk_timer.expires;
+	*level = (tp->inet_conn.icsk_inet.sk.sk_timer.flags >> TIMER_ARRAYSHIFT) / LVL_SIZE;
 	return tp->inet_conn.icsk_inet.sk.sk_timer.entry.pprev;
 }
 

@@ -55,6 +55,7 @@ struct option {
 	enum completes completes;
 	char short_name;     /* -x beside --name; 0: none */
 	const char *choices; /* COMPLETES_CHOICES: the words, with blanks between */
+	bool joins_operand;  /* a flag: --name=WORD is --name WORD, an operand */
 };
 
 /* One use of a command. */

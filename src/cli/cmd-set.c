@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* tcpkeep set: the keepalive of sockets that are already open, whoever's they are. */
+/* tcpkeep set: the keepalive of sockets that are already open, in any process. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,22 +24,57 @@ static const struct option options[] = {
 	 offsetof(struct set_args, netns), COMPLETES_NETNS},
 	{"now", NULL, "probe at once what is silent for longer than the new time", OPTION_FLAG,
 	 offsetof(struct set_args, now), COMPLETES_NOTHING},
-	{"rate", "N", "change N sockets in a second, instead of what is worked out", OPTION_TEXT,
+	{"rate", "N", "change N sockets a second, instead of the pace worked out", OPTION_TEXT,
 	 offsetof(struct set_args, rate), COMPLETES_NOTHING},
-	{"force", NULL, "also what would end connections", OPTION_FLAG,
+	{"force", NULL, "do also what is refused: what would end connections", OPTION_FLAG,
 	 offsetof(struct set_args, force), COMPLETES_NOTHING},
 	{"undo", NULL, "give the sockets of the last change, or of change ID, their values back",
-	 OPTION_FLAG, offsetof(struct set_args, undo), COMPLETES_NOTHING},
-	{"history", NULL, "tell the changes that can be undone", OPTION_FLAG,
+	 OPTION_FLAG, offsetof(struct set_args, undo), COMPLETES_NOTHING, .joins_operand = true},
+	{"history", NULL, "list the changes: when, what, how many, undone or not", OPTION_FLAG,
 	 offsetof(struct set_args, history), COMPLETES_NOTHING},
 	{"source", "SOURCE", "bpf or diag-fd instead of the better one", OPTION_TEXT,
 	 offsetof(struct set_args, source), COMPLETES_CHOICES, .choices = "bpf diag-fd"},
 };
 
+static bool has_word(const char *words, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (const char *at = words; *at; at += strspn(at, " ")) {
+		size_t n = strcspn(at, " ");
+
+		if (n == len && memcmp(at, word, n) == 0)
+			return true;
+		at += n;
+	}
+	return false;
+}
+
 static int fail_usage(const char *words)
 {
 	say_error("set: %s", words);
 	return EXIT_USAGE;
+}
+
+static bool is_given(const struct set_args *args, const struct option *option)
+{
+	const char *target = (const char *)args + option->target;
+
+	return option->kind == OPTION_FLAG ? *(const bool *)target
+					   : *(const char *const *)target != NULL;
+}
+
+/* Options that say nothing beside --undo or --history; words: their names. */
+static int refuse_beside(const struct set_args *args, const char *what, const char *words)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+		if (!has_word(words, options[i].name) || !is_given(args, &options[i]))
+			continue;
+		say_error("set: --%s does nothing beside --%s; leave it out", options[i].name,
+			  what);
+		return EXIT_USAGE;
+	}
+	return EXIT_DONE;
 }
 
 static int check_usage(const struct set_args *args, size_t n_operands)
@@ -50,104 +85,17 @@ static int check_usage(const struct set_args *args, size_t n_operands)
 		return fail_usage("--undo and --history exclude each other; give one");
 	if (args->history && n_operands > 0)
 		return fail_usage("--history takes no settings and no selectors");
+	if (args->history)
+		return refuse_beside(args, "history",
+				     "dry-run netns all-netns now rate force "
+				     "source verbose");
 	if (args->undo && n_operands > 1)
 		return fail_usage("--undo takes the number of one change, and no settings and no "
 				  "selectors; --history tells the numbers");
 	if (args->undo && (args->all_netns || args->netns))
 		return fail_usage("--undo finds its sockets in every namespace; leave out --netns "
 				  "and --all-netns");
-	return EXIT_DONE;
-}
-
-/* ---------------------------------------------------------------------------------------- words */
-
-static const char *const setting_keys[] = {"time", "intvl", "probes", "user-timeout", "on", "off"};
-
-static int fail_word(const char *word, const struct tcpkeep_error *as_selector)
-{
-	size_t len = strcspn(word, "=!<>");
-	const char *hint = nearest(word, len, setting_keys, ARRAY_SIZE(setting_keys));
-	char shown[48];
-
-	if (hint)
-		say_error("set: '%s' is no setting and no selector; did you mean '%s'?",
-			  escape_text(word, len, shown, sizeof(shown)), hint);
-	else
-		say_error("set: %s", as_selector->message);
-	return EXIT_USAGE;
-}
-
-static int add_settings(struct set_job *job, const char *word, const struct tcpkeep_settings *more)
-{
-	char shown[48];
-
-	if (job->settings.fields & more->fields) {
-		say_error("set: '%s' gives a setting again; give each once",
-			  escape_text(word, strlen(word), shown, sizeof(shown)));
-		return EXIT_USAGE;
-	}
-	tcpkeep_settings_merge(&job->settings, more);
-	return EXIT_DONE;
-}
-
-static int parse_word(struct set_job *job, const char *word)
-{
-	struct tcpkeep_settings settings = {0};
-	struct tcpkeep_error error;
-	int r;
-
-	r = tcpkeep_settings_parse(word, TCPKEEP_SCOPE_SOCKET, &settings, &error);
-	if (r == 0)
-		return add_settings(job, word, &settings);
-	if (r == -ENOKEY) {
-		r = selector_parse_word(&job->selector, word, strlen(word), &error);
-		if (r == -ENOKEY)
-			return fail_word(word, &error);
-	}
-	if (r == 0)
-		return EXIT_DONE;
-	say_error("set: %s", error.message);
-	return EXIT_USAGE;
-}
-
-/* Whoever gives values wants them to rule: as `run` does. */
-static void imply_on(struct tcpkeep_settings *settings)
-{
-	if (!(settings->fields & TCPKEEP_THREE) || settings->fields & TCPKEEP_ON)
-		return;
-	settings->fields |= TCPKEEP_ON;
-	settings->on = true;
-}
-
-static int parse_words(struct set_job *job, const struct invocation *invocation)
-{
-	bool all = false;
-	int status = EXIT_DONE;
-
-	for (size_t i = 0; status == EXIT_DONE && i < invocation->n_operands; i++) {
-		if (strcmp(invocation->operands[i], "all") == 0)
-			all = true;
-		else
-			status = parse_word(job, invocation->operands[i]);
-	}
-	if (status != EXIT_DONE)
-		return status;
-	if (job->settings.fields == 0)
-		return fail_usage(
-			"no settings; write for example time=60 intvl=10 probes=6, or off");
-	if (all && job->selector.any)
-		return fail_usage(
-			"'all' is every socket, and the selectors are some; leave one out");
-	if (!all && !job->selector.any)
-		return fail_usage(
-			"no selector; choose sockets (peer=:5432, program=nginx, "
-			"keepalive=off), or write 'all' for every socket of the namespace");
-	if (job->selector.program_cut)
-		say_warning("set: the kernel keeps 15 bytes of a program's name: a longer one is "
-			    "matched by its first 15");
-	imply_on(&job->settings);
-	say_settings_warnings(&job->settings);
-	return EXIT_DONE;
+	return args->undo ? refuse_beside(args, "undo", "now") : EXIT_DONE;
 }
 
 static int parse_options(struct set_job *job)
@@ -182,7 +130,7 @@ static int open_netns(struct set_job *job)
 	int fd;
 
 	job->netns = TCPKEEP_NETNS_OWN;
-	job->all_netns = job->args->all_netns;
+	job->all_netns |= job->args->all_netns;
 	if (!job->args->netns)
 		return EXIT_DONE;
 	fd = tcpkeep_netns_open(job->args->netns, &error);
@@ -222,7 +170,7 @@ static int run_set(struct set_job *job, const struct invocation *invocation)
 	char given[JOURNAL_WORDS_MAX];
 	int status;
 
-	status = parse_words(job, invocation);
+	status = set_words_parse(job, invocation);
 	if (status == EXIT_DONE)
 		status = open_netns(job);
 	if (status != EXIT_DONE)
@@ -267,15 +215,17 @@ static int run(const struct invocation *invocation)
 
 const struct command command_set = {
 	.name = "set",
-	.summary = "change sockets that are open, whoever's they are; and undo it",
+	.summary = "change the keepalive of open sockets, in any process; and undo it",
 	.synopsis = "SETTINGS SELECTOR...|all [OPTION...]",
 	.about =
-		"Gives sockets that are already open new values, without a restart: in the kernel, or through\n"
-		"their owners' descriptors. Values turn keepalive on; \"off\" turns it off. Listeners pass on\n"
-		"what they have to what they accept. A socket that has the values is not touched; one that is\n"
-		"long silent gets a full time before its first probe. Nothing is done that would end a healthy\n"
-		"connection: many sockets are changed slowly enough for their probes not to pile up.\n"
-		"Settings: on off time= intvl= probes= user-timeout=     Selectors: as tcpkeep list",
+		"Gives sockets that are already open new keepalive values, without a restart. The settings say\n"
+		"what, the selectors say which; \"all\" is every socket of this network namespace.\n"
+		"  Settings: time= intvl= probes= user-timeout= on off\n"
+		"  Selectors: as of tcpkeep list: peer=:5432 program=nginx keepalive=off ...\n"
+		"Values turn keepalive on; \"off\" turns it off. Listeners pass on what they have to what they\n"
+		"accept. A socket that is long silent gets a full time before its first probe. Nothing is done\n"
+		"that would end a healthy connection: many sockets are changed slowly enough for their probes\n"
+		"not to pile up. The old values are kept for --undo.",
 	.examples =
 		"  tcpkeep set peer=:5432 time=60 intvl=10 probes=6 --dry-run  see first\n"
 		"  tcpkeep set program=nginx keepalive=off time=10m            what is off\n"

@@ -56,9 +56,24 @@ static int run_command(const struct command *command, int argc, char **argv)
 	return finish_output(command->run(&invocation));
 }
 
+/* "tcpkeep help", "tcpkeep help set" */
+static int run_help(int argc, char **argv)
+{
+	if (argc == 2) {
+		help_print_overview();
+		return finish_output(EXIT_DONE);
+	}
+	for (size_t i = 0; i < n_commands; i++)
+		if (strcmp(commands[i]->name, argv[2]) == 0) {
+			help_print(commands[i]);
+			return finish_output(EXIT_DONE);
+		}
+	return fail_unknown_command(argv[2]);
+}
+
 static int run_global_option(int argc, char **argv)
 {
-	if (strcmp(argv[1], "--help") == 0) {
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
 		help_print_overview();
 	} else if (strcmp(argv[1], "--version") == 0) {
 		printf("tcpkeep %s\n", tcpkeep_version());
@@ -84,6 +99,8 @@ int main(int argc, char **argv)
 	}
 	if (argv[1][0] == '-')
 		return run_global_option(argc, argv);
+	if (strcmp(argv[1], "help") == 0)
+		return run_help(argc, argv);
 	for (size_t i = 0; i < n_commands; i++)
 		if (strcmp(commands[i]->name, argv[1]) == 0)
 			return run_command(commands[i], argc - 1, argv + 1);

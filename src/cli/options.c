@@ -8,7 +8,7 @@
 #include "base/nearest.h"
 
 /* Options that every command has, and --json for those that say so. */
-const struct option option_help = {.name = "help", .help = "show this help"};
+const struct option option_help = {.name = "help", .help = "show this help", .short_name = 'h'};
 const struct option option_json = {.name = "json", .help = "one JSON object per row"};
 
 #define MAX_OPTIONS 32
@@ -56,7 +56,7 @@ static const struct option *find_short(const struct command *command, char name)
 	for (size_t i = 0; i < command->n_options; i++)
 		if (command->options[i].short_name && command->options[i].short_name == name)
 			return &command->options[i];
-	return NULL;
+	return name == option_help.short_name ? &option_help : NULL;
 }
 
 /* The option that a word names; the value that is joined to it, as in "--name=value" and "-nvalue",
@@ -71,6 +71,51 @@ static const struct option *match_option(const struct command *command, const ch
 	return find_short(command, word[1]);
 }
 
+static void set_flag(const struct option *option, struct invocation *invocation, bool *ret_help)
+{
+	if (option == &option_help)
+		*ret_help = true;
+	else if (option == &option_json)
+		invocation->json = true;
+	else
+		*(bool *)((char *)invocation->args + option->target) = true;
+}
+
+/* "-nv" is "-n -v": taken when each letter but the last one is a flag. Returns the last one's. */
+static const char *take_bundle(const struct command *command, const char *word,
+			       struct invocation *invocation, bool *ret_help)
+{
+	const char *last = word + 1;
+
+	if (word[1] == '-' || word[1] == '\0')
+		return word;
+	for (; last[1]; last++) {
+		const struct option *option = find_short(command, *last);
+
+		if (!option || option->metavar)
+			break;
+	}
+	if (last == word + 1 || !find_short(command, *last))
+		return word;
+	for (const char *at = word + 1; at < last; at++)
+		set_flag(find_short(command, *at), invocation, ret_help);
+	return last - 1;
+}
+
+/* "-nx": value is what follows the letters that are known. */
+static int fail_bundle(const struct command *command, const char *word, const char *value)
+{
+	char shown[SHOWN_MAX], letter[SHOWN_MAX];
+
+	while (value[1] && find_short(command, *value))
+		value++;
+	escape_text(word, strlen(word), shown, sizeof(shown));
+	escape_text(value, 1, letter, sizeof(letter));
+	say_error("%s: unknown option '-%s' in '%s'; see 'tcpkeep %s --help'", command->name,
+		  letter, shown, command->name);
+	return EXIT_USAGE;
+}
+
 static int fail_no_value(const struct command *command, const struct option *option)
 {
 	say_error("%s: --%s needs a value; write --%s %s", command->name, option->name,
@@ -79,9 +124,9 @@ static int fail_no_value(const struct command *command, const struct option *opt
 }
 
 /* One "--name", "--name=value", "--name" "value", or "-n" likewise. Returns how many words it took,
- * or -EXIT_USAGE. */
+ * or -EXIT_USAGE. What is joined to a flag that says so is an operand. */
 static int take_option(const struct command *command, char **argv, struct invocation *invocation,
-		       bool *ret_help)
+		       const char **operands, bool *ret_help)
 {
 	const char *word = argv[0], *value;
 	size_t len = strcspn(word, "=");
@@ -91,16 +136,16 @@ static int take_option(const struct command *command, char **argv, struct invoca
 	if (!option)
 		return -fail_unknown(command, word, len);
 
-	if (!option->metavar && value) {
+	if (value && option->joins_operand && *value) {
+		operands[invocation->n_operands++] = value;
+	} else if (!option->metavar && value && word[1] != '-') {
+		return -fail_bundle(command, word, value);
+	} else if (!option->metavar && value) {
 		say_error("%s: --%s takes no value", command->name, option->name);
 		return -EXIT_USAGE;
 	}
-	if (option == &option_help) {
-		*ret_help = true;
-	} else if (option == &option_json) {
-		invocation->json = true;
-	} else if (option->kind == OPTION_FLAG) {
-		*(bool *)((char *)invocation->args + option->target) = true;
+	if (!option->metavar) {
+		set_flag(option, invocation, ret_help);
 	} else {
 		if (!value) {
 			value = argv[1];
@@ -128,7 +173,10 @@ int options_parse(const struct command *command, int argc, char **argv,
 			break;
 		}
 		if (argv[i][0] == '-' && argv[i][1] != '\0') {
-			int taken = take_option(command, argv + i, invocation, ret_help);
+			int taken;
+
+			argv[i] = (char *)take_bundle(command, argv[i], invocation, ret_help);
+			taken = take_option(command, argv + i, invocation, operands, ret_help);
 
 			if (taken < 0)
 				return -taken;

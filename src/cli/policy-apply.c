@@ -228,7 +228,7 @@ static int existing_result(const struct apply *apply)
 		return EXIT_PARTLY;
 	fflush(stdout);
 	set_report_missing(job);
-	storms = !job->safe && !job->args->force;
+	storms = job->refused;
 	if (job->matched == 0)
 		return EXIT_DONE;
 	return storms || set_job_status(job) != EXIT_DONE ? EXIT_PARTLY : EXIT_DONE;

@@ -25,6 +25,8 @@ static int add_item(struct set_job *job, const struct snapshot_row *row,
 
 	if (change_kind_lost(kind))
 		job->lost++;
+	if (change_kind_lost(kind) && kind->effective.on)
+		job->lost_on++;
 	if (job->wants_rows || job->args->dry_run) {
 		r = set_report_keep(job, row);
 		if (r < 0)
@@ -51,14 +53,18 @@ static int take_row(const struct snapshot_row *row, void *userdata)
 	job->hz = row->netns->kernel.hz;
 	job->met_mptcp |= row->socket.flags & ROW_MPTCP;
 	outcome.result = job->plan(job, row, &kind, &outcome.reason);
+	if (set_standing_covers(job)) {
+		int r = set_standing_take(job, row, outcome.result == CHANGE_DONE ? &kind : NULL);
+
+		if (r < 0)
+			return r;
+	}
 	if (outcome.result == CHANGE_SKIPPED && outcome.reason == CHANGE_REASON_NONE)
 		return 0;
 	job->matched++;
 	if (outcome.result == CHANGE_DONE)
 		return add_item(job, row, &kind);
 	count_outcome(job, &outcome);
-	if (outcome.result == CHANGE_HELD && change_kind_probes(&kind))
-		set_storm_hold(job, &kind);
 	if (job->verbose_rows)
 		set_report_row(job, row, NULL, &outcome);
 	return 0;
@@ -68,8 +74,9 @@ static void forget(struct set_job *job)
 {
 	change_set_clear(&job->set);
 	memset(job->counts, 0, sizeof(job->counts));
-	job->matched = job->lost = job->held_probing = job->retry = 0;
-	job->held_tolerates = 0;
+	job->matched = job->lost = job->lost_on = job->retry = 0;
+	free(job->standing);
+	job->standing = NULL;
 }
 
 static int look(struct set_job *job, bool owners, struct tcpkeep_error *ret_error)
@@ -170,6 +177,7 @@ int set_job_change(struct set_job *job)
 		.probe_now = job->args->now,
 		.force = job->args->force,
 		.per_s = job->pace.per_s,
+		.paces_all = job->rate > 0,
 		.done = take_outcome,
 		.userdata = job,
 	};
@@ -211,7 +219,9 @@ int set_job_status(const struct set_job *job)
 
 void set_job_clear(struct set_job *job)
 {
+	set_lock_release(job);
 	rows_close(job->rows);
+	free(job->standing);
 	change_set_clear(&job->set);
 	users_free(&job->view.users);
 	cleanup_close(&job->netns);

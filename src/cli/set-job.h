@@ -17,6 +17,7 @@
 #include "sockets/change.h"
 #include "sockets/journal.h"
 #include "sockets/snapshot.h"
+#include "sockets/storm-standing.h"
 #include "sockets/storm.h"
 
 struct set_args {
@@ -33,6 +34,7 @@ struct set_args {
 };
 
 #define SET_RESULTS (CHANGE_DENIED + 1)
+#define SET_REASONS (CHANGE_REASON_NOBODY + 1)
 
 /* A row that is shown once its outcome is known: kept only when rows are wanted. */
 struct set_shown {
@@ -68,20 +70,27 @@ struct set_job {
 	struct change_set set;
 	size_t matched;
 	size_t counts[SET_RESULTS];
-	size_t lost; /* sockets with a value of the sysctl's that undo cannot give back */
+	size_t lost;    /* sockets with a value of the sysctl's that undo cannot give back */
+	size_t lost_on; /* of those: where it rules, since keepalive is on */
 	struct snapshot_report report;
 	bool met_mptcp;
 
 	/* The storm. */
 	unsigned hz;
-	size_t held_probing; /* hold already, and their timers run */
-	int held_tolerates;  /* lost probes in a row: the fewest of them */
-	bool backlog_known;  /* the machine's own is to be read */
-	bool plan_safe;      /* the pace that was worked out is, whatever --rate says */
+	struct storm_standing *standing; /* what probes beside them; NULL: not looked at, or none */
+	bool judged;        /* there is a forecast: timers are moved, or made to probe more often */
+	bool backlog_known; /* the machine's own is to be read */
+	bool plan_safe;     /* the pace that was worked out is, whatever --rate says */
+	bool crowded;       /* what probes already is too much even without the change */
+	bool refused;       /* not safe, and neither a relief nor next to nothing */
 	struct storm_load load;
 	struct storm_pace pace;
 	struct storm_forecast forecast;
 	bool safe;
+
+	/* One change at a time. */
+	bool locked;
+	int lock;
 
 	/* The journal's entry; 0: none. */
 	uint64_t journal_id;
@@ -90,6 +99,8 @@ struct set_job {
 	/* Output. */
 	struct json *json;
 	struct rows *rows;
+	size_t reasons[SET_REASONS]; /* that narrow rows have left out */
+	bool narrow;                 /* the terminal has no room for all of a row */
 	struct list_view view;
 	struct set_shown *shown; /* of each item, when rows are wanted */
 	size_t shown_room;
@@ -108,6 +119,9 @@ int set_job_collect(struct set_job *job);
 
 /* Words for an error; the exit status. */
 int set_job_fail(const struct set_job *job, const struct tcpkeep_error *error, int r);
+
+/* The same where the journal cannot be had. */
+int set_job_fail_journal(const struct set_job *job, const struct tcpkeep_error *error, int r);
 
 /* Does it; the outcomes are counted and shown. */
 int set_job_change(struct set_job *job);
@@ -128,11 +142,34 @@ int set_job_status(const struct set_job *job);
 
 /* ---------------------------------------------------------------------------------- set-storm.c */
 
-/* Counts a socket that stays as it is and probes beside the others. */
-void set_storm_hold(struct set_job *job, const struct change_kind *kind);
-
 /* Pace and spread, and whether they are safe. */
 int set_storm_plan(struct set_job *job);
+
+/* ------------------------------------------------------------------------------- set-standing.c */
+
+/* Does the look for the change meet every socket of the machine? */
+bool set_standing_covers(const struct set_job *job);
+
+/* Counts a row of it; kind: what the change does to it, NULL: nothing. 0 or -ENOMEM. */
+int set_standing_take(struct set_job *job, const struct snapshot_row *row,
+		      const struct change_kind *kind);
+
+/* Finds what probes beside the change, with a walk of its own where it takes one, for the load.
+ * 0 or -errno, with words. */
+int set_standing_find(struct set_job *job, struct tcpkeep_error *ret_error);
+
+/* ----------------------------------------------------------------------------------- set-lock.c */
+
+/*
+ * One change at a time: waits for another one to end, and says so when that takes a second. Held
+ * until the job is cleared; taken twice it is taken once. Not for a dry run. An exit status; words
+ * are said.
+ */
+int set_lock_take(struct set_job *job);
+
+/* For whoever waits: which change it is. */
+void set_lock_tell(const struct set_job *job);
+void set_lock_release(struct set_job *job);
 
 /* --------------------------------------------------------------------------------- set-report.c */
 
@@ -148,7 +185,6 @@ void set_report_item(struct set_job *job, const struct change_outcome *outcome);
 
 /* What is about to happen, on stderr, when it is worth a line. */
 void set_report_preview(const struct set_job *job);
-void set_report_refusal(const struct set_job *job);
 void set_report_summary(struct set_job *job);
 
 /* "3 changed, 2 held already (tcpkeep set --undo 7)", and the same as members of an object. */
@@ -156,8 +192,30 @@ void set_report_summary(struct set_job *job);
 void set_report_counts(const struct set_job *job, char text[SET_COUNTS_MAX]);
 void set_report_json(const struct set_job *job, struct json *json);
 
+/* Of the terminal that rows go to; 0: they go elsewhere. */
+size_t set_terminal_width(void);
+
 /* One line of what was out of reach, and what would reach it. */
 void set_report_missing(const struct set_job *job);
+
+/* ------------------------------------------------------------- set-words.c, set-dangers.c,
+ * set-refusal.c */
+
+/* The settings and selectors. An exit status; words are said. */
+int set_words_parse(struct set_job *job, const struct invocation *invocation);
+
+/* Says what is legal and dangerous in the values that the sockets will have, once for each danger,
+ * with how many sockets it concerns. */
+void set_dangers_say(const struct set_job *job);
+
+/* Why it is refused, in words. */
+void set_report_refusal(const struct set_job *job);
+
+/* "refusal" of the summary: why nothing was changed, and what would be accepted. */
+void set_refusal_json(const struct set_job *job, struct json *json);
+
+/* What nothing matched, and what may have been meant: an exit status. */
+int set_refuse_nothing(const struct set_job *job);
 
 /* ---------------------------------------------------------------------------------- set-undo.c */
 

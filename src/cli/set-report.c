@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/array.h"
@@ -85,6 +86,25 @@ static const struct rows_column headings[COLUMNS] = {
 	[COLUMN_RESULT] = {"RESULT", false},
 };
 
+/* The same where fewer columns have room than all of it takes. */
+#define WIDE 100
+
+static const struct rows_column narrow_headings[COLUMNS] = {
+	[COLUMN_NETNS] = {"NETNS", false, 8},    [COLUMN_LOCAL] = {"LOCAL", false, 6},
+	[COLUMN_PEER] = {"PEER", false, 21},     [COLUMN_OWNER] = {"OWNER", false, 16},
+	[COLUMN_BEFORE] = {"BEFORE", false, 16}, [COLUMN_AFTER] = {"AFTER", false, 16},
+	[COLUMN_RESULT] = {"RESULT", false},
+};
+
+size_t set_terminal_width(void)
+{
+	struct winsize window = {0};
+
+	if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) < 0)
+		return 0;
+	return window.ws_col;
+}
+
 static size_t first_column(const struct set_job *job)
 {
 	return job->all_netns ? COLUMN_NETNS : COLUMN_LOCAL;
@@ -92,7 +112,7 @@ static size_t first_column(const struct set_job *job)
 
 int set_report_open(struct set_job *job)
 {
-	size_t first = first_column(job);
+	size_t first = first_column(job), width = set_terminal_width();
 	int r;
 
 	if (!job->wants_rows)
@@ -100,7 +120,9 @@ int set_report_open(struct set_job *job)
 	r = users_new(&job->view.users);
 	if (r < 0 || job->json)
 		return r;
-	return rows_open(stdout, headings + first, COLUMNS - first, NULL, &job->rows);
+	job->narrow = width > 0 && width < WIDE;
+	return rows_open(stdout, (job->narrow ? narrow_headings : headings) + first,
+			 COLUMNS - first, NULL, &job->rows);
 }
 
 /* As the list shows it; of what is off the values as well, which it will have when it is on. */
@@ -108,7 +130,7 @@ static char *put_settings(struct set_job *job, const struct snapshot_row *row,
 			  const struct tcpkeep_settings *settings, char *at)
 {
 	struct snapshot_row shown = *row;
-	bool hides = settings->fields & TCPKEEP_ON && !settings->on &&
+	bool hides = !job->narrow && settings->fields & TCPKEEP_ON && !settings->on &&
 		     (settings->fields & TCPKEEP_THREE) == TCPKEEP_THREE;
 
 	shown.effective.settings = *settings;
@@ -122,17 +144,33 @@ static char *put_settings(struct set_job *job, const struct snapshot_row *row,
 	return hides ? put_char(at, ')') : at;
 }
 
-static char *put_result(const struct set_job *job, const struct change_outcome *outcome, char *at)
+/* Where a row has no room for the reason it is told once, behind all of them. */
+static char *put_result(struct set_job *job, const struct change_outcome *outcome, char *at)
 {
 	if (job->args->dry_run && outcome->result == CHANGE_DONE)
 		return put_text(at, "to change");
 	at = put_text(at, change_result_name(outcome->result));
 	if (outcome->reason == CHANGE_REASON_NONE)
 		return at;
+	if (job->narrow && outcome->reason != CHANGE_REASON_ERROR) {
+		job->reasons[outcome->reason]++;
+		return at;
+	}
 	at = put_text(at, ": ");
 	if (outcome->reason == CHANGE_REASON_ERROR)
 		return put_text(at, strerror(-outcome->error));
 	return put_text(at, change_reason_text(outcome->reason));
+}
+
+static void print_reasons(const struct set_job *job)
+{
+	for (size_t i = CHANGE_REASON_NONE + 1; i < SET_REASONS; i++) {
+		const size_t n = job->reasons[i];
+
+		if (n > 0)
+			printf("%zu %s: %s\n", n, n == 1 ? "socket" : "sockets",
+			       change_reason_text((enum change_reason)i));
+	}
 }
 
 static void after_of(const struct change_kind *kind, const struct change_outcome *outcome,
@@ -165,6 +203,18 @@ static enum colour colour_of(const struct change_outcome *outcome)
 	return COLOUR_DIM;
 }
 
+/* Where there is little room the port alone: whose end it is tells the peer beside it. */
+static char *put_local(struct set_job *job, char *cell)
+{
+	char *end = list_text_local(&job->view, cell), *colon;
+
+	colon = job->narrow ? memrchr(cell, ':', (size_t)(end - cell)) : NULL;
+	if (!colon)
+		return end;
+	memmove(cell, colon, (size_t)(end - colon));
+	return cell + (end - colon);
+}
+
 static void write_cells(struct set_job *job, const struct snapshot_row *row,
 			const struct tcpkeep_settings *after, const struct change_outcome *outcome)
 {
@@ -176,7 +226,7 @@ static void write_cells(struct set_job *job, const struct snapshot_row *row,
 			end = list_text_netns(&job->view, cell);
 			break;
 		case COLUMN_LOCAL:
-			end = list_text_local(&job->view, cell);
+			end = put_local(job, cell);
 			break;
 		case COLUMN_PEER:
 			end = list_text_peer(&job->view, cell);
@@ -282,94 +332,82 @@ void set_report_item(struct set_job *job, const struct change_outcome *outcome)
 /* --------------------------------------------------------------------------------------- preview
  */
 
+/* Where keepalive is off no value rules, and whose it was matters to nobody but who looks closely.
+ */
 static void print_lost(const struct set_job *job)
+{
+	bool closely = job->args->dry_run || job->args->verbose;
+	size_t lost = closely ? job->lost : job->lost_on;
+	char n[PUT_NUMBER_MAX * 2];
+
+	if (lost == 0 || job->undo)
+		return;
+	*put_grouped(n, lost) = '\0';
+	say_error("%s: note: %s %s the sysctl; after --undo %s its values as %s own", job->who, n,
+		  lost == 1 ? "socket follows" : "sockets follow",
+		  lost == 1 ? "it has" : "they have", lost == 1 ? "its" : "their");
+}
+
+/* "16", "14 to 16" */
+static void put_range(char *buf, size_t size, int low, int high)
+{
+	if (low == high)
+		snprintf(buf, size, "%d", high);
+	else
+		snprintf(buf, size, "%d to %d", low, high);
+}
+
+/* What makes the machine crowded, whatever the change does. */
+static void print_crowd(const struct set_job *job)
 {
 	char n[PUT_NUMBER_MAX * 2];
 
-	if (job->lost == 0 || job->undo)
+	if (!job->crowded || job->refused)
 		return;
-	*put_grouped(n, job->lost) = '\0';
-	say_error("%s: note: %s %s these values from the sysctl now; --undo will give the same "
-		  "values back, as the socket's own",
-		  job->who, n, job->lost == 1 ? "socket has" : "sockets have");
+	*put_grouped(n, job->standing->sockets) = '\0';
+	say_warning("%s: %s sockets probe already, so often that their probes may overflow this "
+		    "machine's own queue; the change adds next to nothing to that",
+		    job->who, n);
+}
+
+static void put_beside(const struct set_job *job, char text[PUT_NUMBER_MAX * 2 + 32])
+{
+	char *at = put_grouped(put_text(text, " (beside "), job->load.standing->sockets);
+
+	*put_text(at, " that do already)") = '\0';
 }
 
 void set_report_preview(const struct set_job *job)
 {
 	char n[PUT_NUMBER_MAX * 2], peak[PUT_NUMBER_MAX * 2], takes[SPAN_TEXT_MAX];
-	char spread[160] = "";
+	char spread[160] = "", beside[PUT_NUMBER_MAX * 2 + 32] = "", time[32], intvl[32];
 	struct tcpkeep_settings low, high;
 
 	print_lost(job);
-	if (job->load.sockets == 0 || (!job->args->dry_run && !job->args->verbose && job->safe &&
-				       job->forecast.takes_ms < PREVIEW_FROM_MS))
+	print_crowd(job);
+	if (job->load.sockets == 0 ||
+	    (!job->args->verbose && job->safe && job->forecast.takes_ms < PREVIEW_FROM_MS))
 		return;
 	*put_grouped(n, job->load.sockets) = '\0';
 	*put_grouped(peak, job->forecast.peak_per_s) = '\0';
 	span_format(job->forecast.takes_ms * 1000, 1, takes);
-	if (storm_range(&job->pace, &job->load.settings, &low, &high))
-		snprintf(spread, sizeof(spread),
-			 "; each gets a time of %d to %d and an intvl of %d to %d", low.time_s,
-			 high.time_s, low.intvl_s, high.intvl_s);
-	say_error("%s: %s %s will probe: changed over %s, at most %s probes in a second%s",
-		  job->who, n, job->load.sockets == 1 ? "socket" : "sockets", takes, peak, spread);
+	if (storm_range(&job->pace, &job->load.settings, &low, &high)) {
+		put_range(time, sizeof(time), low.time_s, high.time_s);
+		put_range(intvl, sizeof(intvl), low.intvl_s, high.intvl_s);
+		snprintf(spread, sizeof(spread), "; each gets a time of %s and an intvl of %s",
+			 time, intvl);
+	}
+	if (job->load.standing)
+		put_beside(job, beside);
+	say_error("%s: %s %s will probe%s: changed %s%s, at most %s %s in a second%s", job->who, n,
+		  job->load.sockets == 1 ? "socket" : "sockets", beside,
+		  job->forecast.takes_ms > 0 ? "over " : "at once",
+		  job->forecast.takes_ms > 0 ? takes : "", peak,
+		  job->forecast.peak_per_s == 1 ? "probe" : "probes", spread);
 	if (!job->backlog_known && (job->args->verbose || !job->safe))
 		say_error("%s: note: net.core.netdev_max_backlog cannot be read in this network "
 			  "namespace: the forecast takes it for %u, the kernel's default",
 			  job->who, job->load.backlog);
-}
-
-/* What would be accepted instead, each by itself; the one that costs nobody anything comes first.
- */
-static void put_remedy(const struct set_job *job, char *buf, size_t size)
-{
-	struct storm_remedy remedy = {0};
-	char sockets[PUT_NUMBER_MAX * 2];
-	size_t len = 0;
-
-	buf[0] = '\0';
-	if (job->rate > 0 && job->plan_safe) {
-		snprintf(buf, size, "leave out --rate, or ");
-		return;
-	}
-	if (storm_remedy(&job->load, &remedy) < 0)
-		return;
-	if (remedy.backlog > 0)
-		len += (size_t)snprintf(
-			buf + len, size - len,
-			"'sysctl -w net.core.netdev_max_backlog=%u'%s makes room, or ",
-			remedy.backlog, job->backlog_known ? "" : " on the host");
-	/* An undo has no choice of its values, nor of its sockets. */
-	if (job->undo)
-		return;
-	if (remedy.time_s > 0)
-		len += (size_t)snprintf(buf + len, size - len, "time=%d, or ", remedy.time_s);
-	if (remedy.probes > 0)
-		len += (size_t)snprintf(buf + len, size - len, "probes=%d, or ", remedy.probes);
-	*put_grouped(sockets, remedy.sockets) = '\0';
-	if (remedy.sockets > 0)
-		snprintf(buf + len, size - len, "choose at most %s sockets, or ", sockets);
-}
-
-void set_report_refusal(const struct set_job *job)
-{
-	char lost[PUT_NUMBER_MAX * 2], deaths[PUT_NUMBER_MAX * 2], remedy[256], what[160];
-
-	*put_grouped(lost, job->forecast.lost) = '\0';
-	*put_grouped(deaths, job->forecast.deaths) = '\0';
-	if (job->forecast.deaths > 0)
-		snprintf(what, sizeof(what), "%s lost, and %s healthy connections would die of it",
-			 lost, deaths);
-	else if (job->forecast.lost > 0)
-		snprintf(what, sizeof(what),
-			 "%s lost, and a healthy connection would lose %u of its %d in a row", lost,
-			 job->forecast.lost_in_row_max, job->load.settings.probes);
-	else
-		snprintf(what, sizeof(what),
-			 "it would do so as soon as half of it is taken by others");
-	put_remedy(job, remedy, sizeof(remedy));
-	say_error("%s: refused: the probes would overflow this machine's own queue: %s; %s--force",
-		  job->who, what, remedy);
 }
 
 /* --------------------------------------------------------------------------------------- summary
@@ -432,6 +470,7 @@ static void json_forecast(const struct set_job *job, struct json *json)
 
 	json_begin_object(json, "forecast");
 	json_uint(json, "sockets", job->load.sockets);
+	json_uint(json, "beside", job->load.standing ? job->load.standing->sockets : 0);
 	json_bool(json, "safe", job->safe);
 	json_uint(json, "backlog", job->load.backlog);
 	json_bool(json, "backlog_known", job->backlog_known);
@@ -462,7 +501,7 @@ void set_report_json(const struct set_job *job, struct json *json)
 		json_uint(json, "undo", job->journal_id);
 	else
 		json_null(json, "undo");
-	if (job->load.sockets > 0)
+	if (job->judged)
 		json_forecast(job, json);
 	else
 		json_null(json, "forecast");
@@ -477,6 +516,7 @@ void set_report_summary(struct set_job *job)
 	job->rows = NULL;
 	print_ways(job);
 	if (!json) {
+		print_reasons(job);
 		set_report_counts(job, text);
 		puts(text);
 		return;
@@ -484,6 +524,7 @@ void set_report_summary(struct set_job *job)
 	json_begin_object(json, NULL);
 	json_string(json, "schema", "tcpkeep.set-summary/1");
 	set_report_json(job, json);
+	set_refusal_json(job, json);
 	json_end_object(json);
 }
 
@@ -502,7 +543,8 @@ void set_report_missing(const struct set_job *job)
 			      denied == 1 ? "socket is" : "sockets are");
 	if (report->netns_hidden > 0)
 		n += snprintf(line + n, sizeof(line) - (size_t)n,
-			      "%s%zu network namespaces may not be entered", denied ? ", " : "",
-			      report->netns_hidden);
+			      "%s%zu network %s may not be entered", denied ? ", " : "",
+			      report->netns_hidden,
+			      report->netns_hidden == 1 ? "namespace" : "namespaces");
 	say_warning("%s: %s%s", job->who, line, geteuid() == 0 ? "" : "; root reaches them");
 }

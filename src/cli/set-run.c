@@ -36,7 +36,7 @@ const char *set_state_dir(const char *who, char *buf, size_t size)
 	return NULL;
 }
 
-static int fail_journal(const struct set_job *job, const struct tcpkeep_error *error, int r)
+int set_job_fail_journal(const struct set_job *job, const struct tcpkeep_error *error, int r)
 {
 	say_error("%s: the old values cannot be kept, so no socket is changed: %s", job->who,
 		  error->message);
@@ -73,7 +73,7 @@ static int begin_journal(struct set_job *job, struct journal_head *head, int *re
 	}
 	if (r >= 0)
 		r = journal_add(*ret_dir, head, &job->set, &job->journal_id, &error);
-	return r < 0 ? fail_journal(job, &error, r) : EXIT_DONE;
+	return r < 0 ? set_job_fail_journal(job, &error, r) : EXIT_DONE;
 }
 
 /* What really was changed. Where that cannot be written, what was going to be still stands. */
@@ -81,7 +81,8 @@ static void end_journal(struct set_job *job, struct journal_head *head, int dir)
 {
 	struct tcpkeep_error error;
 
-	head->state = JOURNAL_ENDED;
+	head->state = job->interrupted || job->failed ? JOURNAL_CUT : JOURNAL_ENDED;
+	head->planned = job->set.n - job->spared;
 	if (journal_replace(dir, job->journal_id, head, &job->set, job->changed, &error) < 0)
 		say_warning("%s: the journal says more than was changed: %s", job->who,
 			    error.message);
@@ -96,6 +97,7 @@ static int change_journaled(struct set_job *job)
 	status = begin_journal(job, &head, &dir);
 	if (status != EXIT_DONE)
 		return status;
+	set_lock_tell(job);
 	status = set_job_change(job);
 	end_journal(job, &head, dir);
 	return status;
@@ -152,8 +154,10 @@ static int tell_held(struct set_job *job)
 
 static int act(struct set_job *job)
 {
-	if (!job->safe && !job->args->force) {
+	if (job->refused) {
 		set_report_refusal(job);
+		if (!job->args->dry_run && job->json)
+			set_report_summary(job);
 		if (!job->args->dry_run)
 			return EXIT_FAILED;
 	}
@@ -172,9 +176,12 @@ int set_job_act(struct set_job *job)
 {
 	int status;
 
-	status = set_job_collect(job);
+	status = set_lock_take(job);
+	if (status == EXIT_DONE)
+		status = set_job_collect(job);
 	if (status != EXIT_DONE || (job->matched == 0 && !job->undo))
 		return status;
+	set_dangers_say(job);
 	status = set_storm_plan(job);
 	if (status != EXIT_DONE)
 		return status;
@@ -190,14 +197,14 @@ int set_job_run(struct set_job *job)
 	if (status != EXIT_DONE)
 		return status;
 	if (job->matched == 0 && !job->undo) {
-		set_report_missing(job);
-		say_error("%s: no socket matches; 'tcpkeep list' shows what there is", job->who);
-		return EXIT_FAILED;
+		if (job->json)
+			set_report_summary(job);
+		return set_refuse_nothing(job);
 	}
 	set_report_summary(job);
 	fflush(stdout);
 	set_report_missing(job);
-	if (job->args->dry_run && !job->safe && !job->args->force)
+	if (job->args->dry_run && job->refused)
 		return EXIT_FAILED;
 	return set_job_status(job);
 }

@@ -36,14 +36,6 @@ static bool read_backlog(unsigned *ret)
 
 /* ------------------------------------------------------------------------------------- the load */
 
-void set_storm_hold(struct set_job *job, const struct change_kind *kind)
-{
-	int probes = change_values_tolerate(&kind->effective);
-
-	job->held_tolerates = job->held_probing > 0 ? MIN(job->held_tolerates, probes) : probes;
-	job->held_probing++;
-}
-
 /* One of the values of many sockets, and how many have it. */
 struct share {
 	int value;
@@ -71,7 +63,7 @@ static int smallest(struct share *shares, size_t n, size_t sockets, int max)
 	return max;
 }
 
-/* How many sockets there are of each kind that stirs, and of all of them. */
+/* How many sockets there are of each kind whose timers are moved, and of all of them. */
 static size_t count_kinds(const struct change_set *set, size_t *n_of)
 {
 	size_t n = 0;
@@ -79,7 +71,7 @@ static size_t count_kinds(const struct change_set *set, size_t *n_of)
 	for (size_t i = 0; i < set->n; i++) {
 		uint32_t kind = set->items[i].kind;
 
-		if (!change_kind_stirs(&set->kinds[kind]))
+		if (!change_kind_moves(&set->kinds[kind]))
 			continue;
 		n_of[kind]++;
 		n++;
@@ -89,10 +81,9 @@ static size_t count_kinds(const struct change_set *set, size_t *n_of)
 
 /* The fewest lost probes that one of them dies of: a storm kills the weakest, however few they are.
  */
-static int least_tolerant(const struct set_job *job, const size_t *n_of)
+static int least_tolerant(const struct change_set *set, const size_t *n_of)
 {
-	const struct change_set *set = &job->set;
-	int least = job->held_probing > 0 ? job->held_tolerates : TCPKEEP_PROBES_MAX;
+	int least = TCPKEEP_PROBES_MAX;
 
 	for (size_t i = 0; i < set->n_kinds; i++) {
 		struct change_values after;
@@ -126,14 +117,25 @@ static int fill_load(struct set_job *job)
 	}
 	job->backlog_known = read_backlog(&backlog);
 	job->load = (struct storm_load){
-		.sockets = n > 0 ? n + job->held_probing : 0,
+		.sockets = n,
 		.settings = TCPKEEP_SETTINGS(smallest(times, set->n_kinds, n, TCPKEEP_TIME_MAX_S),
 					     smallest(intvls, set->n_kinds, n, TCPKEEP_INTVL_MAX_S),
-					     least_tolerant(job, n_of)),
+					     least_tolerant(set, n_of)),
 		.hz = job->hz,
 		.backlog = backlog,
+		/* An undo gives each socket its own values: there is nothing to spread. */
+		.values_fixed = job->undo != NULL,
 	};
 	return 0;
+}
+
+/* Is there a socket that will probe more often, or die of fewer lost probes? */
+static bool burdens(const struct change_set *set)
+{
+	for (size_t i = 0; i < set->n; i++)
+		if (change_kind_burdens(&set->kinds[set->items[i].kind]))
+			return true;
+	return false;
 }
 
 /* ------------------------------------------------------------------------------------- the pace */
@@ -148,7 +150,7 @@ static unsigned now_per_s(const struct storm_load *load)
 	return (unsigned)MAX(MIN(per_s, (uint64_t)UINT32_MAX), 1ULL);
 }
 
-/* An undo gives each socket its own values: there is nothing to spread. */
+/* Pace and forecast. 1: safe. */
 static int make_pace(struct set_job *job)
 {
 	unsigned now = job->args->now ? now_per_s(&job->load) : 0;
@@ -158,23 +160,69 @@ static int make_pace(struct set_job *job)
 	r = storm_plan(&job->load, &job->pace, &job->forecast);
 	if (r < 0)
 		return r;
-	job->plan_safe = job->safe = r == 1;
+	job->plan_safe = r == 1;
 	planned = job->pace;
-	if (job->undo)
-		job->pace = (struct storm_pace){.per_s = planned.per_s};
 	if (job->rate > 0)
 		job->pace.per_s = job->rate;
 	else if (now > 0 && (job->pace.per_s == 0 || job->pace.per_s > now))
 		job->pace.per_s = now;
 	if (memcmp(&planned, &job->pace, sizeof(planned)) == 0)
-		return 0;
+		return r;
 	r = storm_forecast(&job->load, &job->pace, &job->forecast);
-	if (r == 0)
-		r = storm_is_safe(&job->load, &job->pace);
+	return r < 0 ? r : storm_is_safe(&job->load, &job->pace);
+}
+
+/* With no timer moved there is no pace: what stands is what there is. */
+static int judge_standing(struct set_job *job)
+{
+	int r;
+
+	job->pace.per_s = job->rate;
+	r = storm_forecast(&job->load, &(struct storm_pace){0}, &job->forecast);
+	return r < 0 ? r : storm_is_safe(&job->load, &(struct storm_pace){0});
+}
+
+/* Would it be too much without the change as well? */
+static int is_crowded(const struct set_job *job)
+{
+	struct storm_load alone = job->load;
+	int r;
+
+	if (!alone.standing)
+		return 0;
+	alone.sockets = 0;
+	alone.without_ours = true;
+	r = storm_is_safe(&alone, &(struct storm_pace){0});
+	return r < 0 ? r : r == 0;
+}
+
+/* One probe more for each hundred. */
+static bool adds_little(const struct set_job *job)
+{
+	const struct tcpkeep_settings *settings = &job->load.settings;
+	uint64_t added =
+		storm_standing_rate(job->standing, true) +
+		job->load.sockets * 1000 / (uint64_t)MAX(settings->time_s, settings->intvl_s);
+
+	return added * 100 < storm_standing_rate(job->standing, false);
+}
+
+/* What is not safe is refused, unless it is a relief, or makes no difference. */
+static int judge(struct set_job *job)
+{
+	int r;
+
+	if (job->safe || job->args->force || !burdens(&job->set))
+		return 0;
+	r = is_crowded(job);
 	if (r < 0)
 		return r;
-	job->safe = r == 1;
-	return 0;
+	job->crowded = r == 1;
+	job->refused = !job->crowded || !adds_little(job);
+	if (job->refused || job->rate > 0)
+		return 0;
+	job->pace = (struct storm_pace){0};
+	return storm_forecast(&job->load, &job->pace, &job->forecast);
 }
 
 /* What the spread has left nothing to do for. */
@@ -184,20 +232,37 @@ static void count_spared(struct set_job *job)
 		job->spared += job->set.kinds[job->set.items[i].kind].wanted.fields == 0;
 }
 
-int set_storm_plan(struct set_job *job)
+static int plan(struct set_job *job, struct tcpkeep_error *ret_error)
 {
 	int r;
 
 	job->safe = true;
 	r = fill_load(job);
-	if (r == 0 && job->load.sockets > 0)
-		r = make_pace(job);
-	else
-		job->pace.per_s = job->rate;
-	if (r == 0 && job->load.sockets > 0)
-		r = change_set_spread(&job->set, &job->pace);
 	if (r < 0)
-		return set_job_fail(job, &(struct tcpkeep_error){.message = ""}, r);
+		return r;
+	job->pace.per_s = job->rate;
+	job->judged = job->load.sockets > 0 || burdens(&job->set);
+	if (!job->judged)
+		return 0;
+	r = set_standing_find(job, ret_error);
+	if (r < 0)
+		return r;
+	r = job->load.sockets > 0 ? make_pace(job) : judge_standing(job);
+	if (r < 0)
+		return r;
+	job->safe = r == 1;
+	r = judge(job);
+	return r < 0 ? r : change_set_spread(&job->set, &job->pace);
+}
+
+int set_storm_plan(struct set_job *job)
+{
+	struct tcpkeep_error error = {.message = ""};
+	int r;
+
+	r = plan(job, &error);
+	if (r < 0)
+		return set_job_fail(job, &error, r);
 	count_spared(job);
 	return EXIT_DONE;
 }

@@ -22,6 +22,7 @@ struct undo {
 	uint64_t id;
 	struct journal_head head;
 	struct change_set set; /* ordered by cookie */
+	size_t later;          /* sockets that later changes have changed again */
 };
 
 static int fail(const struct tcpkeep_error *error, int r)
@@ -107,8 +108,12 @@ static int find_entry(struct undo *undo, const char *number)
 	r = journal_read(undo->dir, undo->id, &undo->head, &undo->set, &error);
 	if (r < 0)
 		return fail(&error, r);
-	if (is_this_boot(&undo->head))
+	if (is_this_boot(&undo->head)) {
+		if (undo->head.state == JOURNAL_UNDONE)
+			say_error("set: note: change %llu has been undone already",
+				  (unsigned long long)undo->id);
 		return EXIT_DONE;
+	}
 	say_error("set: --undo: change %llu was before the machine last started: its sockets are "
 		  "gone",
 		  (unsigned long long)undo->id);
@@ -179,6 +184,52 @@ static int write_state(struct undo *undo, enum journal_state state, struct tcpke
 	return journal_replace(undo->dir, undo->id, &head, &undo->set, NULL, ret_error);
 }
 
+/* Sockets of a later change that has given them other values of the same settings. */
+static size_t count_common(const struct undo *undo, const struct change_set *later)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < later->n; i++) {
+		const struct change_kind *kind = &later->kinds[later->items[i].kind];
+		const struct change_kind *own = find_change(undo, later->items[i].cookie);
+
+		n += own && own->netns == kind->netns && own->wanted.fields & kind->wanted.fields;
+	}
+	return n;
+}
+
+/*
+ * What a later change has changed again no longer has what this one gave it, and is left alone: the
+ * later one has to be undone before. Nothing is said of entries that cannot be read: the history
+ * does.
+ */
+static void look_for_later(struct undo *undo)
+{
+	_cleanup_free_ uint64_t *ids = NULL;
+	size_t n;
+
+	if (journal_list(undo->dir, &ids, &n) < 0)
+		return;
+	for (; n > 0 && ids[n - 1] > undo->id; n--) {
+		struct change_set set = {0};
+		struct journal_head head;
+		size_t common = 0;
+
+		if (journal_read(undo->dir, ids[n - 1], &head, &set, NULL) < 0)
+			continue;
+		if (head.state != JOURNAL_UNDONE && is_this_boot(&head))
+			common = count_common(undo, &set);
+		change_set_clear(&set);
+		undo->later += common;
+		if (common > 0)
+			say_warning("set: --undo: change %llu has changed %zu of these sockets "
+				    "again: what it changed is left alone; undo it first: 'tcpkeep "
+				    "set --undo %llu'",
+				    (unsigned long long)ids[n - 1], common,
+				    (unsigned long long)ids[n - 1]);
+	}
+}
+
 /* A kill in the midst of it must be known to whoever tries again. */
 static void mark_begun(const struct set_job *job, struct undo *undo)
 {
@@ -190,7 +241,8 @@ static void mark_begun(const struct set_job *job, struct undo *undo)
 static void mark_ended(const struct set_job *job, struct undo *undo)
 {
 	bool hidden = job->report.netns_hidden > 0 && job->counts[CHANGE_VANISHED] > 0;
-	bool undone = job->finished && job->retry == 0 && !hidden;
+	bool waits = undo->later > 0 && job->counts[CHANGE_REFUSED] > 0;
+	bool undone = job->finished && job->retry == 0 && !hidden && !waits;
 	struct tcpkeep_error error;
 
 	if (job->args->dry_run || (!undone && undo->head.state == JOURNAL_BEGUN))
@@ -203,12 +255,17 @@ static int run_undo(struct set_job *job, struct undo *undo, const struct invocat
 {
 	int status;
 
+	/* The last entry may be that of a change which is still being made. */
+	status = undo->dir < 0 ? EXIT_DONE : set_lock_take(job);
+	if (status != EXIT_DONE)
+		return status;
 	status = find_entry(undo, invocation->n_operands ? invocation->operands[0] : NULL);
 	if (status != EXIT_DONE)
 		return status;
 	job->undo = undo;
 	job->plan = plan_undo;
 	job->expected = undo->set.n;
+	look_for_later(undo);
 	job->all_netns = is_elsewhere(&undo->set, own_netns());
 	mark_begun(job, undo);
 	status = set_job_run(job);
@@ -237,6 +294,8 @@ static const char *state_of(const struct journal_head *head)
 	if (!is_this_boot(head))
 		return "before the last start";
 	switch (head->state) {
+	case JOURNAL_CUT:
+		return "ended early";
 	case JOURNAL_BEGUN:
 		return "begun";
 	case JOURNAL_ENDED:
@@ -247,14 +306,34 @@ static const char *state_of(const struct journal_head *head)
 	return "unknown";
 }
 
+/* ID, WHEN and SOCKETS of seven digits, with what is between. */
+#define HISTORY_BEFORE_WORDS 37
+
 static void write_cell(struct rows *rows, const char *text)
 {
 	rows_cell(rows, text, strlen(text), NULL);
 }
 
+/* What was asked for may be long: on a terminal it ends with it, so that a change is a line. */
+static void write_words(struct rows *rows, const char *words, size_t state_len)
+{
+	size_t width = set_terminal_width(),
+	       before = HISTORY_BEFORE_WORDS + MAX(state_len, (size_t)6);
+	char text[JOURNAL_WORDS_MAX];
+	size_t room = width > before + 20 ? width - before : 20;
+
+	if (width == 0 || strlen(words) <= room) {
+		write_cell(rows, words);
+		return;
+	}
+	snprintf(text, sizeof(text), "%.*s...", (int)MIN(room - 3, sizeof(text) - (size_t)4),
+		 words);
+	write_cell(rows, text);
+}
+
 static void print_entry(struct rows *rows, uint64_t id, const struct journal_head *head)
 {
-	char text[64];
+	char text[64], *at_text;
 	time_t at = (time_t)head->at_s;
 	struct tm tm;
 
@@ -265,8 +344,19 @@ static void print_entry(struct rows *rows, uint64_t id, const struct journal_hea
 	write_cell(rows, text);
 	*put_grouped(text, head->sockets) = '\0';
 	write_cell(rows, text);
-	write_cell(rows, state_of(head));
-	write_cell(rows, head->words);
+	at_text = put_text(text, state_of(head));
+	if (head->state == JOURNAL_CUT && is_this_boot(head))
+		at_text = put_grouped(put_text(at_text, " of "), head->planned);
+	*at_text = '\0';
+	write_cell(rows, text);
+	write_words(rows, head->words, (size_t)(at_text - text));
+}
+
+static const char *json_state_of(const struct journal_head *head)
+{
+	if (!is_this_boot(head))
+		return "gone";
+	return head->state == JOURNAL_CUT ? "ended-early" : state_of(head);
 }
 
 static void json_entry(struct json *json, uint64_t id, const struct journal_head *head)
@@ -276,7 +366,11 @@ static void json_entry(struct json *json, uint64_t id, const struct journal_head
 	json_uint(json, "id", id);
 	json_uint(json, "at_s", head->at_s);
 	json_uint(json, "sockets", head->sockets);
-	json_string(json, "state", is_this_boot(head) ? state_of(head) : "gone");
+	json_string(json, "state", json_state_of(head));
+	if (head->state == JOURNAL_CUT)
+		json_uint(json, "planned", head->planned);
+	else
+		json_null(json, "planned");
 	json_string(json, "words", head->words);
 	json_end_object(json);
 }

@@ -109,6 +109,13 @@ static const struct {
 	{"timeout", "user-timeout"},
 	{"user_timeout", "user-timeout"},
 	{"int", "intvl"},
+	{"ut", "user-timeout"},
+	{"usertimeout", "user-timeout"},
+	{"retries", "probes"},
+	{"retry", "probes"},
+	{"keepalive_time", "time"},
+	{"keepalive_intvl", "intvl"},
+	{"keepalive_probes", "probes"},
 };
 
 static const char *meant_by(const char *name, size_t len)
@@ -211,7 +218,7 @@ static int parse_value(const struct key *key, const char *text, size_t len, size
 		bool in_ms = key->field == TCPKEEP_USER_TIMEOUT;
 
 		r = duration_parse(text, len, in_ms ? DURATION_MS : 0, &ms, &why);
-		reason = why.reason;
+		reason = memchr(text, '.', len) ? "is not a whole number" : why.reason;
 		if (r == 0)
 			*ret = (int64_t)MIN(in_ms ? ms : ms / 1000, (uint64_t)INT64_MAX);
 	}

@@ -215,7 +215,6 @@ static int read_some(int fd, struct pace *pace,
 	if (got < 0)
 		return errno == EINTR || errno == EAGAIN ? 0 : -errno;
 	n = (size_t)got / sizeof(*records);
-	pace_count(pace, n);
 	for (size_t i = 0; i < n; i++) {
 		struct change_outcome outcome;
 		int r;

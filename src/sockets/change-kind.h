@@ -87,11 +87,12 @@ static inline __attribute__((__always_inline__)) int
 change_pauses(const struct change_standing *now, const struct change_values *after, __u32 written,
 	      __u32 mode)
 {
-	if (!now->on || !after->on || change_credits(now, after, mode))
+	/* Nothing else that is written moves a timer. */
+	if (!now->on || !after->on || !(written & CHANGE_TIME))
 		return 0;
-	if (mode & CHANGE_MODE_FRESH)
-		return 1;
-	return written & CHANGE_TIME && change_rest_ms(now, after) == 0;
+	if (change_credits(now, after, mode))
+		return 0;
+	return mode & CHANGE_MODE_FRESH || change_rest_ms(now, after) == 0;
 }
 
 /* When keepalive's timer will fire, after the change. */

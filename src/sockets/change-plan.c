@@ -64,7 +64,7 @@ static uint16_t clip(int value)
 	return (uint16_t)MAX(0, MIN(value, (int)UINT16_MAX));
 }
 
-static void fill_effective(const struct snapshot_row *row, struct change_values *ret)
+void change_row_values(const struct snapshot_row *row, struct change_values *ret)
 {
 	const struct tcpkeep_settings *s = &row->effective.settings;
 
@@ -150,7 +150,7 @@ enum change_result change_plan_row(const struct snapshot_row *row,
 		ret->flags |= CHANGE_MPTCP;
 	if (socket->state == TCP_LISTEN)
 		ret->flags |= CHANGE_LISTENS;
-	fill_effective(row, &ret->effective);
+	change_row_values(row, &ret->effective);
 	ret->before = ret->effective;
 	fill_before(socket, &ret->before);
 	fill_wanted(settings, &row->effective.settings, &ret->wanted);
@@ -212,15 +212,21 @@ int change_values_tolerate(const struct change_values *values)
 	return (int)MAX(1, MIN(probes, (int64_t)TCPKEEP_PROBES_MAX));
 }
 
-bool change_kind_stirs(const struct change_kind *kind)
+bool change_kind_moves(const struct change_kind *kind)
 {
+	return kind->wanted.fields & (TCPKEEP_ON | TCPKEEP_TIME) && change_kind_probes(kind);
+}
+
+bool change_kind_burdens(const struct change_kind *kind)
+{
+	const struct change_values *before = &kind->effective;
 	struct change_values after;
 
-	if (!change_kind_probes(kind))
+	if (kind->wanted.fields == 0 || !change_kind_probes(kind))
 		return false;
 	change_kind_after(kind, &after);
-	return kind->wanted.fields & (TCPKEEP_ON | TCPKEEP_TIME | TCPKEEP_INTVL) ||
-	       change_values_tolerate(&after) < change_values_tolerate(&kind->effective);
+	return !before->on || after.time_s < before->time_s || after.intvl_s < before->intvl_s ||
+	       change_values_tolerate(&after) < change_values_tolerate(before);
 }
 
 uint32_t change_kind_lost(const struct change_kind *kind)

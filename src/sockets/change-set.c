@@ -136,35 +136,35 @@ static void spread_kind(struct change_kind *kind, const struct storm_pace *pace,
 {
 	struct change_values *wanted = &kind->wanted, after;
 	struct tcpkeep_settings given, lowest, highest;
-	bool turns_on = wanted->fields & TCPKEEP_ON && wanted->on;
+	bool turns_on = wanted->fields & TCPKEEP_ON && wanted->on, holds;
 
 	change_kind_after(kind, &after);
 	change_values_settings(&after, &given);
 	if (!storm_range(pace, &given, &lowest, &highest))
 		return;
+	holds = !turns_on && is_within(kind->effective.time_s, lowest.time_s, highest.time_s) &&
+		is_within(kind->effective.intvl_s, lowest.intvl_s, highest.intvl_s);
 	storm_spread(pace, serial, &given);
 	wanted->fields |= TCPKEEP_TIME | TCPKEEP_INTVL;
 	wanted->time_s = (uint16_t)given.time_s;
 	wanted->intvl_s = (uint16_t)given.intvl_s;
-	if (!turns_on && is_within(kind->effective.time_s, lowest.time_s, highest.time_s)) {
-		wanted->fields &= (uint8_t)~TCPKEEP_TIME;
-		wanted->time_s = 0;
-	}
-	if (!turns_on && is_within(kind->effective.intvl_s, lowest.intvl_s, highest.intvl_s)) {
-		wanted->fields &= (uint8_t)~TCPKEEP_INTVL;
-		wanted->intvl_s = 0;
+	if (holds) {
+		wanted->fields &= (uint8_t) ~(TCPKEEP_TIME | TCPKEEP_INTVL);
+		wanted->time_s = wanted->intvl_s = 0;
 	}
 }
 
 int change_set_spread(struct change_set *set, const struct storm_pace *pace)
 {
+	size_t serial = 0;
+
 	for (size_t i = 0; i < set->n; i++) {
 		struct change_item *item = &set->items[i];
 		struct change_kind kind = set->kinds[item->kind];
 
-		if (!change_kind_stirs(&kind))
+		if (!change_kind_moves(&kind))
 			continue;
-		spread_kind(&kind, pace, i);
+		spread_kind(&kind, pace, serial++);
 		if (change_set_kind(set, &kind, &item->kind) < 0)
 			return -ENOMEM;
 	}

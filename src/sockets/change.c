@@ -32,7 +32,12 @@ static bool is_seen(const struct running *running, size_t item)
 	return running->seen[item / 8] >> item % 8 & 1;
 }
 
-/* Each item is told of once. */
+static const struct change_kind *kind_of(const struct running *running, size_t item)
+{
+	return &running->set->kinds[running->set->items[item].kind];
+}
+
+/* Each item is told of once. The pace is that of the timers: nothing else can make a storm. */
 static int tell(const struct change_outcome *outcome, void *userdata)
 {
 	struct running *running = userdata;
@@ -42,12 +47,10 @@ static int tell(const struct change_outcome *outcome, void *userdata)
 	running->seen[outcome->item / 8] |= (uint8_t)(1U << outcome->item % 8);
 	if (running->left > 0)
 		running->left--;
+	if (outcome->result == CHANGE_DONE &&
+	    (running->options->paces_all || change_kind_moves(kind_of(running, outcome->item))))
+		pace_count(&running->pace, 1);
 	return running->options->done(outcome, running->options->userdata);
-}
-
-static const struct change_kind *kind_of(const struct running *running, size_t item)
-{
-	return &running->set->kinds[running->set->items[item].kind];
 }
 
 static size_t count_left(const struct running *running, uint64_t netns)
@@ -93,7 +96,6 @@ static int run_getfd(struct running *running, size_t item)
 	if (running->getfd) {
 		pace_wait(&running->pace, 1);
 		change_by_getfd(running->getfd, running->set, item, running->options, &outcome);
-		pace_count(&running->pace, 1);
 	}
 	return tell(&outcome, running);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Changing the keepalive of sockets that are already open, whoever's they are. A set holds what is
+ * Changing the keepalive of sockets that are already open, of any process. A set holds what is
  * to be done: 24 bytes a socket. Each is known by its cookie and looked at again, locked, right
  * before it is written: one that has gone, that has the values already or that somebody else has
  * changed meanwhile is not touched. All or nothing for each socket.
@@ -108,6 +108,9 @@ enum change_result change_plan_undo(const struct snapshot_row *row,
 				    const struct change_kind *change, bool begun,
 				    struct change_kind *ret, enum change_reason *ret_reason);
 
+/* The effective values of a row; fields: those that are known. */
+void change_row_values(const struct snapshot_row *row, struct change_values *ret);
+
 /* The effective values after the change. */
 void change_kind_after(const struct change_kind *kind, struct change_values *ret);
 
@@ -128,13 +131,16 @@ bool change_kind_probes(const struct change_kind *kind);
 int change_values_tolerate(const struct change_values *values);
 
 /*
- * Does the change start its keepalive timer, move it, or make it die of fewer lost probes? What
- * only gets more patience stays as it is, and as scattered or bunched as it is.
+ * Does the change start its keepalive timer, or move it? What only gets another intvl, other probes
+ * or another user timeout probes when it would have, as scattered or bunched as it is.
  */
-bool change_kind_stirs(const struct change_kind *kind);
+bool change_kind_moves(const struct change_kind *kind);
+
+/* Does it probe more often from then on, or die of fewer lost probes? */
+bool change_kind_burdens(const struct change_kind *kind);
 
 /*
- * Spreads the values of what the change stirs, as the pace says; what has values within the spread
+ * Spreads the values of what the change moves, as the pace says; what has values within the spread
  * already keeps them. Sockets that have nothing left to do keep their place with nothing wanted. 0
  * or -ENOMEM.
  */
@@ -157,8 +163,9 @@ struct change_options {
 	int netns;
 	bool probe_now; /* a socket idle for longer than the new time is probed at once */
 	bool force;     /* also what would end a connection */
-	unsigned per_s; /* sockets in a second, evenly, each timer anew from its own change on; 0:
-			   as fast as it goes */
+	unsigned per_s; /* sockets whose timers it moves in a second, evenly, each anew from its
+			   own change on; 0: as fast as it goes */
+	bool paces_all; /* the others as well */
 	/* Called for each item as it is done, once; non-zero ends the change and is returned. */
 	int (*done)(const struct change_outcome *outcome, void *userdata);
 	void *userdata;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An entry as bytes: a head of fixed size, the words, the kinds, the items. Numbers are little
+ * An entry as bytes: a head of fixed size, the words, how many sockets were planned (of JOURNAL_CUT
+ * alone), the kinds, the items. Numbers are little
  * endian or, where they are mostly small, LEB128. The items are ordered by cookie, each as the
  * difference from the one before: cookies are counted, so that most take a byte or two.
  */
@@ -154,8 +155,8 @@ int journal_encode(const struct journal_head *head, const struct change_set *set
 
 	if (!numbers || select_items(set, only, &items, &n) < 0)
 		return -ENOMEM;
-	bytes = malloc(sizeof(fixed) + words_len + sizeof(uint32_t) + set->n_kinds * KIND_MAX +
-		       n * 2 * VARINT_MAX);
+	bytes = malloc(sizeof(fixed) + words_len + VARINT_MAX + sizeof(uint32_t) +
+		       set->n_kinds * KIND_MAX + n * 2 * VARINT_MAX);
 	if (!bytes)
 		return -ENOMEM;
 	memcpy(fixed.magic, magic, sizeof(magic));
@@ -163,7 +164,10 @@ int journal_encode(const struct journal_head *head, const struct change_set *set
 	fixed.sockets = htole64(n);
 	at = bytes + sizeof(fixed);
 	memcpy(at, head->words, words_len);
-	at = put_kinds(at + words_len, set, items, n, numbers);
+	at += words_len;
+	if (head->state == JOURNAL_CUT)
+		at = put_varint(at, head->planned);
+	at = put_kinds(at, set, items, n, numbers);
 	at = put_items(at, items, n);
 	memcpy(bytes, &fixed, sizeof(fixed));
 	fixed.sum = htole64(sum_of(bytes + offsetof(struct fixed, boot),
@@ -294,7 +298,9 @@ static int get_items(struct reader *reader, uint64_t n, struct change_set *set)
 	return reader->at == reader->end ? 0 : -EBADMSG;
 }
 
-static int get_head(const uint8_t *bytes, size_t len, struct journal_head *ret)
+/* *ret_body: what follows the head. */
+static int get_head(const uint8_t *bytes, size_t len, struct journal_head *ret,
+		    struct reader *ret_body)
 {
 	struct fixed fixed;
 	size_t words_len;
@@ -304,7 +310,7 @@ static int get_head(const uint8_t *bytes, size_t len, struct journal_head *ret)
 	memcpy(&fixed, bytes, sizeof(fixed));
 	words_len = le32toh(fixed.words_len);
 	if (memcmp(fixed.magic, magic, sizeof(magic)) != 0 || words_len >= sizeof(ret->words) ||
-	    words_len > len - sizeof(fixed) || le32toh(fixed.state) > JOURNAL_UNDONE ||
+	    words_len > len - sizeof(fixed) || le32toh(fixed.state) > JOURNAL_CUT ||
 	    memchr(bytes + sizeof(fixed), '\0', words_len))
 		return -EBADMSG;
 	*ret = (struct journal_head){
@@ -317,7 +323,10 @@ static int get_head(const uint8_t *bytes, size_t len, struct journal_head *ret)
 	if (sum_of(bytes + offsetof(struct fixed, boot), len - offsetof(struct fixed, boot)) !=
 	    le64toh(fixed.sum))
 		return -EBADMSG;
-	return 0;
+	*ret_body = (struct reader){bytes + sizeof(fixed) + words_len, bytes + len, false};
+	if (ret->state == JOURNAL_CUT)
+		ret->planned = get_varint(ret_body, UINT64_MAX);
+	return ret_body->bad ? -EBADMSG : 0;
 }
 
 int journal_decode(const uint8_t *bytes, size_t len, struct journal_head *ret_head,
@@ -328,12 +337,10 @@ int journal_decode(const uint8_t *bytes, size_t len, struct journal_head *ret_he
 	struct reader reader;
 	int r;
 
-	r = get_head(bytes, len, &head);
+	r = get_head(bytes, len, &head, &reader);
 	if (r < 0)
 		return r;
 	if (ret_set) {
-		reader = (struct reader){bytes + sizeof(struct fixed) + strlen(head.words),
-					 bytes + len, false};
 		r = get_kinds(&reader, &set);
 		if (r == 0)
 			r = get_items(&reader, head.sockets, &set);

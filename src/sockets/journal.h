@@ -19,6 +19,7 @@ enum journal_state {
 	JOURNAL_BEGUN = 0, /* not known how far it came: it ended in the midst of it, or has not */
 	JOURNAL_ENDED,
 	JOURNAL_UNDONE,
+	JOURNAL_CUT, /* ended by a signal or a failure; the entry has what was changed by then */
 };
 
 #define JOURNAL_WORDS_MAX 240
@@ -30,6 +31,7 @@ struct journal_head {
 	enum journal_state state;
 	char words[JOURNAL_WORDS_MAX]; /* what was asked for */
 	uint64_t sockets;
+	uint64_t planned; /* JOURNAL_CUT: how many were to be changed */
 };
 
 /* ------------------------------------------------------------------------------------- as bytes */

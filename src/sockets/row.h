@@ -39,6 +39,7 @@ enum row_known {
 	ROW_KNOWN_TIMER = 1 << 4,        /* timer, timer_ms, probes_out, retransmits */
 	ROW_KNOWN_SILENCE = 1 << 5,      /* silence_ms */
 	ROW_KNOWN_CGROUP = 1 << 6,       /* cgroup */
+	ROW_KNOWN_BUCKET = 1 << 7,       /* expires_tick, timer_level: keepalive's timer is armed */
 };
 
 enum row_flag {
@@ -65,8 +66,9 @@ struct socket_row {
 	__u8 probes;
 	__u8 probes_out;  /* keepalive or window probes sent and not answered */
 	__u8 retransmits; /* of the oldest data */
-	__u8 padding[3];
-	__s32 time_s; /* 0: the sysctl's, when ROW_KNOWN_ORIGIN */
+	__u8 padding[2];
+	__u8 timer_level; /* of the timer wheel: its buckets are 8^level ticks wide */
+	__s32 time_s;     /* 0: the sysctl's, when ROW_KNOWN_ORIGIN */
 	__s32 intvl_s;
 	__u32 user_timeout_ms; /* 0: none */
 	__s32 timer_ms;        /* until the timer is due; negative: late */
@@ -74,8 +76,8 @@ struct socket_row {
 	__u32 unacked;         /* bytes in flight; a listener: 0 */
 	__u32 unsent; /* bytes queued and not sent; a listener: connections not yet accepted */
 	__u32 uid;
-	__u32 inode; /* of the socket's file; 0: none */
-	__u32 padding2;
+	__u32 inode;        /* of the socket's file; 0: none */
+	__u32 expires_tick; /* jiffies, the lower half, at which keepalive's timer is due */
 };
 
 _Static_assert(sizeof(struct socket_row) == 104,

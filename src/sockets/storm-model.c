@@ -7,6 +7,8 @@
 
 #include "base/cleanup.h"
 #include "base/macro.h"
+#include "keepalive/wheel.h"
+#include "storm-standing.h"
 
 /*
  * A cohort is sockets that the wheel cannot tell apart: armed into one bucket one after the other,
@@ -27,19 +29,35 @@ struct cohort {
 /* The values that some of the sockets have, in ticks. */
 struct kind {
 	uint64_t time, intvl;
+	uint64_t user_timeout; /* 0: none */
+	unsigned probes;       /* lost in a row that it dies of */
 };
 
-#define KINDS_MAX   32
+/* Of those that the change moves. */
+#define MOVED_MAX   32
+#define KINDS_MAX   (MOVED_MAX + STORM_STANDING_KINDS)
 #define COHORTS_MAX 16384
 #define NONE        UINT32_MAX
 
 /* A step is what one tick does to one cohort: this many keep a forecast within milliseconds. */
-#define STEPS_MAX 200000
+#define STEPS_MAX          200000
+#define STEPS_STANDING_MAX 80000 /* a plan beside many others is to take less than a second */
 
 /* So many periods without a loss repeat themselves. */
-#define QUIET_PERIODS 12
-#define PERIODS_MAX   48
-#define WALK_BUCKETS  256
+#define QUIET_PERIODS     12
+#define QUIET_FAR_PERIODS 1
+#define PERIODS_MAX       48
+
+/* A period that is longer than so many of the shortest one is far. */
+#define NEAR_TIMES 4
+
+/* Cohorts that are looked at in the time of a step. */
+#define LOOKS_IN_STEP 16
+
+/* So long may a walk be in coming, after the look: the plan, the journal, a program to load. */
+#define START_KNOWN_S 5
+
+#define WALK_BUCKETS 256
 #define LONG_AGO_TICKS                                                                             \
 	(1ULL << 36)      /* before the start: every socket has been silent for longer             \
 			   */
@@ -49,9 +67,10 @@ struct kind {
 struct storm {
 	const struct storm_load *load;
 	const struct storm_cost *cost;
+	enum storm_until until;
 	struct kind kinds[KINDS_MAX];
-	unsigned n_kinds;
-	uint64_t user_timeout;
+	unsigned n_kinds, n_moved; /* the moved ones come first */
+	unsigned steps_max;
 	uint64_t tick_ns;
 
 	struct cohort *cohorts;
@@ -106,14 +125,10 @@ static void heap_up(struct storm *storm, uint32_t i)
 	}
 }
 
-/* Takes the first one out. */
-static struct cohort heap_pop(struct storm *storm)
+static void heap_down(struct storm *storm, uint32_t i)
 {
-	uint32_t index = storm->heap[0], i = 0, child;
+	uint32_t child;
 
-	if (storm->last == index)
-		storm->last = NONE;
-	heap_swap(storm, 0, --storm->used);
 	while ((child = 2 * i + 1) < storm->used) {
 		if (child + 1 < storm->used && heap_before(storm, child + 1, child))
 			child++;
@@ -122,21 +137,30 @@ static struct cohort heap_pop(struct storm *storm)
 		heap_swap(storm, i, child);
 		i = child;
 	}
+}
+
+/* Takes the first one out. */
+static struct cohort heap_pop(struct storm *storm)
+{
+	uint32_t index = storm->heap[0];
+
+	if (storm->last == index)
+		storm->last = NONE;
+	heap_swap(storm, 0, --storm->used);
+	heap_down(storm, 0);
 	return storm->cohorts[index];
 }
 
 /*
- * Arms so many sockets' timers; the cohort says all but when it fires. Without room for another
- * cohort, they join the one armed before, and of both histories the worse one counts.
+ * Puts so many sockets where they fire. Without room for another cohort, they join the one armed
+ * before, and of both histories the worse one counts.
  */
-static void arm(struct storm *storm, struct cohort cohort, uint64_t now, uint64_t delay)
+static void place(struct storm *storm, struct cohort cohort)
 {
 	struct cohort *last = storm->last == NONE ? NULL : &storm->cohorts[storm->last];
 
 	if (cohort.sockets == 0)
 		return;
-	cohort.tick = now + tcpkeep_wheel_delay(now, delay);
-	cohort.width = tcpkeep_wheel_latest(delay) - delay;
 	cohort.serial = storm->serial++;
 	if (last && last->tick == cohort.tick && last->width == cohort.width &&
 	    last->heard == cohort.heard && last->lost == cohort.lost && last->kind == cohort.kind) {
@@ -154,6 +178,14 @@ static void arm(struct storm *storm, struct cohort cohort, uint64_t now, uint64_
 	storm->last = storm->heap[storm->used];
 	storm->cohorts[storm->last] = cohort;
 	heap_up(storm, storm->used++);
+}
+
+/* Arms so many sockets' timers; the cohort says all but when it fires. */
+static void arm(struct storm *storm, struct cohort cohort, uint64_t now, uint64_t delay)
+{
+	cohort.tick = now + tcpkeep_wheel_delay(now, delay);
+	cohort.width = wheel_bucket(delay);
+	place(storm, cohort);
 }
 
 /* ------------------------------------------------------------------------------------ a tick */
@@ -174,6 +206,18 @@ static void count_second(struct storm *storm, uint64_t tick, uint64_t sent)
 	storm->second_sent += sent;
 	storm->forecast.peak_per_s = MAX(storm->forecast.peak_per_s, storm->second_sent);
 	storm->forecast.peak_per_tick = MAX(storm->forecast.peak_per_tick, sent);
+}
+
+/* Who is nearest to death. */
+static void count_worst(struct storm *storm, unsigned lost, unsigned of)
+{
+	struct storm_forecast *forecast = &storm->forecast;
+
+	if (forecast->worst_of > 0 &&
+	    (uint64_t)lost * forecast->worst_of <= (uint64_t)forecast->worst_lost * of)
+		return;
+	forecast->worst_lost = lost;
+	forecast->worst_of = of;
 }
 
 /* What the queue takes of so many probes; the rest is lost. */
@@ -200,15 +244,18 @@ static void send_probes(struct storm *storm, const struct cohort *cohort, uint64
 	storm->last_loss_tick = now;
 	storm->forecast.lost += unheard.sockets;
 	storm->forecast.lost_in_row_max = MAX(storm->forecast.lost_in_row_max, unheard.lost);
+	count_worst(storm, unheard.lost, storm->kinds[cohort->kind].probes);
 }
 
 static bool is_dead(const struct storm *storm, const struct cohort *cohort, uint64_t now)
 {
+	const struct kind *kind = &storm->kinds[cohort->kind];
+
 	if (cohort->lost == 0)
 		return false;
-	if (storm->user_timeout > 0)
-		return now - cohort->heard >= storm->user_timeout;
-	return cohort->lost >= (unsigned)storm->load->settings.probes;
+	if (kind->user_timeout > 0)
+		return now - cohort->heard >= kind->user_timeout;
+	return cohort->lost >= kind->probes;
 }
 
 /* tcp_keepalive_timer(), for a whole cohort. Jiffies pass while it sends: in pieces of a tick. */
@@ -277,25 +324,82 @@ static void make_kinds(struct storm *storm, const struct storm_pace *pace)
 	unsigned intvl = storm_lowered(settings->intvl_s, pace->intvl_less_s);
 	unsigned times = MIN(pace->time_spread_s, time - 1),
 		 intvls = MIN(pace->intvl_spread_s, intvl - 1);
-	unsigned most = times > 0 && intvls > 0 ? 5 : KINDS_MAX;
+	unsigned most = times > 0 && intvls > 0 ? 5 : MOVED_MAX;
 	unsigned n_times = MIN(times + 1, most), n_intvls = MIN(intvls + 1, most);
+	uint64_t user_timeout =
+		settings->fields & TCPKEEP_USER_TIMEOUT
+			? (uint64_t)settings->user_timeout_ms * storm->load->hz / 1000
+			: 0;
 
 	for (unsigned i = 0; i < n_times; i++)
 		for (unsigned j = 0; j < n_intvls; j++)
 			storm->kinds[storm->n_kinds++] = (struct kind){
-				spread_ticks(storm, time, times, i, n_times),
-				spread_ticks(storm, intvl, intvls, j, n_intvls),
+				.time = spread_ticks(storm, time, times, i, n_times),
+				.intvl = spread_ticks(storm, intvl, intvls, j, n_intvls),
+				.user_timeout = user_timeout,
+				.probes = (unsigned)settings->probes,
 			};
+	storm->n_moved = storm->n_kinds;
+}
+
+/* What probes already: each at the tick that its bucket is of, having been silent for its time. */
+static void make_standing(struct storm *storm, uint64_t now)
+{
+	const struct storm_standing *standing = storm->load->standing;
+
+	for (unsigned i = 0; i < standing->n_kinds; i++)
+		storm->kinds[storm->n_kinds++] = (struct kind){
+			.time = (uint64_t)standing->kinds[i].time_s * storm->load->hz,
+			.intvl = (uint64_t)standing->kinds[i].intvl_s * storm->load->hz,
+			.probes = standing->kinds[i].tolerates,
+		};
+	for (unsigned i = 0; i < standing->n_bins; i++) {
+		const struct storm_standing_bin *bin = &standing->bins[i];
+		unsigned kind = storm->n_moved + bin->kind;
+		/* A timer may be late; and meanwhile it fires, in a walk over a million. */
+		uint64_t tick = now + (uint64_t)(int32_t)(bin->tick - standing->now);
+
+		if (storm->load->without_ours && standing->kinds[bin->kind].ours)
+			continue;
+		place(storm, (struct cohort){
+				     .tick = tick,
+				     .width = 1ULL << 3 * bin->level,
+				     .heard = tick - storm->kinds[kind].time,
+				     .sockets = bin->sockets,
+				     .kind = kind,
+			     });
+	}
+}
+
+/*
+ * When the walk begins, for the worst case. Among others that probe already: how long the walk will
+ * be in coming is known to some seconds. With finer buckets than that its first ones are taken to
+ * meet the heaviest of the others.
+ */
+static uint64_t begin_of_walk(const struct storm *storm, uint64_t now)
+{
+	const struct storm_standing *standing = storm->load->standing;
+	uint64_t delay = storm->kinds[0].time, width = wheel_bucket(delay), fires;
+	uint32_t heaviest;
+
+	if (!standing)
+		return now;
+	if (width >= (uint64_t)START_KNOWN_S * storm->load->hz ||
+	    !storm_standing_heaviest(standing, width, &heaviest))
+		return now - width;
+	fires = now + (uint64_t)(int32_t)(heaviest - standing->now) + width - 1;
+	fires -= fires % width;
+	return fires - delay - 2 * width;
 }
 
 /* The walk over the sockets of one kind, in so many ticks: bucket by bucket. */
-static void walk_kind(struct storm *storm, unsigned kind, uint64_t ticks)
+static void walk_kind(struct storm *storm, unsigned kind, uint64_t begin, uint64_t ticks)
 {
-	uint64_t delay = storm->kinds[kind].time, n = storm->n_kinds;
-	uint64_t bucket = tcpkeep_wheel_latest(delay) - delay;
+	uint64_t delay = storm->kinds[kind].time, n = storm->n_moved;
+	uint64_t bucket = wheel_bucket(delay);
 	uint64_t sockets = storm->load->sockets / n + (kind < storm->load->sockets % n);
 	/* The first bucket is a whole one: the worst case. */
-	uint64_t start = LONG_AGO_TICKS + bucket - delay % bucket;
+	uint64_t start = begin + bucket - (begin + delay) % bucket;
 	uint64_t from = 0, done = 0;
 
 	while (done < sockets) {
@@ -312,31 +416,86 @@ static void walk_kind(struct storm *storm, unsigned kind, uint64_t ticks)
 /* How many ticks the walk takes; more than some periods of buckets come to the same. */
 static uint64_t walk_ticks(const struct storm *storm, const struct storm_pace *pace)
 {
-	uint64_t delay = storm->kinds[0].time;
-	uint64_t most = WALK_BUCKETS * (tcpkeep_wheel_latest(delay) - delay);
+	uint64_t most = WALK_BUCKETS * wheel_bucket(storm->kinds[0].time);
 
 	if (pace->per_s == 0)
 		return 1;
 	return MAX(MIN(storm->load->sockets * storm->load->hz / pace->per_s, most), 1UL);
 }
 
-static void run(struct storm *storm, uint64_t walk)
+/* -------------------------------------------------------------------------------------- time */
+
+static bool is_used(const struct storm *storm, unsigned kind)
 {
-	uint64_t period = MAX(storm->kinds[0].time, storm->kinds[0].intvl);
-	uint64_t loaded = LONG_AGO_TICKS + walk + tcpkeep_wheel_latest(period);
-	/* Long enough for the unluckiest to die. */
-	uint64_t unlucky = (uint64_t)(storm->load->settings.probes + 2) *
-			   tcpkeep_wheel_latest(storm->kinds[0].intvl);
-	uint64_t most = loaded + MAX(PERIODS_MAX * period, unlucky + 2 * period);
+	return kind >= storm->n_moved || storm->load->sockets > 0;
+}
+
+/*
+ * Periods of minutes and of hours do not fit into one simulation, step by step: those that are not
+ * much longer than the shortest are near, and run in full; then those that are far, one after the
+ * other, with the time between them left out.
+ */
+struct periods {
+	uint64_t near, far; /* the longest of each; far: 0, there are none */
+	uint64_t unlucky;   /* until the last of the near ones has died */
+	uint64_t width;     /* the widest bucket of the near ones */
+};
+
+static uint64_t period_of(const struct kind *kind)
+{
+	return MAX(kind->time, kind->intvl);
+}
+
+static void find_periods(const struct storm *storm, struct periods *ret)
+{
+	uint64_t shortest = UINT64_MAX;
+
+	*ret = (struct periods){.near = 1, .width = 1};
+	for (unsigned i = 0; i < storm->n_kinds; i++)
+		if (is_used(storm, i))
+			shortest = MIN(shortest, period_of(&storm->kinds[i]));
+	for (unsigned i = 0; i < storm->n_kinds; i++) {
+		const struct kind *kind = &storm->kinds[i];
+		uint64_t period = period_of(kind);
+
+		if (!is_used(storm, i))
+			continue;
+		if (period / NEAR_TIMES > shortest) {
+			ret->far = MAX(ret->far, period);
+			continue;
+		}
+		ret->near = MAX(ret->near, period);
+		ret->width = MAX(ret->width, wheel_bucket(period));
+		ret->unlucky =
+			MAX(ret->unlucky, (kind->probes + 2) * tcpkeep_wheel_latest(kind->intvl));
+	}
+}
+
+/* Has been seen what was to be seen? */
+static bool is_known(const struct storm *storm)
+{
+	const struct storm_forecast *forecast = &storm->forecast;
+
+	if (storm->until == STORM_UNTIL_LOSS && forecast->lost > 0)
+		return true;
+	return storm->until != STORM_UNTIL_END &&
+	       (forecast->deaths > 0 ||
+		(forecast->worst_of > 0 && forecast->worst_lost >= forecast->worst_of));
+}
+
+static unsigned run_near(struct storm *storm, const struct periods *periods, uint64_t loaded)
+{
+	uint64_t period = periods->near;
+	uint64_t most = loaded + MAX(PERIODS_MAX * period, periods->unlucky + 2 * period);
 	unsigned steps = 0;
 
 	storm->last_loss_tick = loaded;
 	storm->mark_tick = loaded;
-	while (storm->used > 0 && steps < STEPS_MAX) {
+	while (storm->used > 0 && steps < storm->steps_max && !is_known(storm)) {
 		uint64_t tick = storm->cohorts[storm->heap[0]].tick;
 
 		if (tick > storm->last_loss_tick + QUIET_PERIODS * period || tick > most)
-			return;
+			break;
 		if (tick >= storm->mark_tick + period) {
 			uint64_t sent = storm->sent - storm->mark_sent;
 
@@ -347,40 +506,133 @@ static void run(struct storm *storm, uint64_t walk)
 		}
 		steps += run_tick(storm);
 	}
-	/* No step left: who has lost half is given up. */
+	return steps;
+}
+
+/* Nothing is lost on it, and it comes round again and again. */
+static bool is_tedious(const struct storm *storm, const struct cohort *cohort,
+		       const struct periods *periods)
+{
+	return cohort->lost == 0 && period_of(&storm->kinds[cohort->kind]) <= periods->near;
+}
+
+/* Puts off what comes round again and again until the next other one; returns when that is. */
+static uint64_t leave_out(struct storm *storm, const struct periods *periods)
+{
+	uint64_t now = storm->cohorts[storm->heap[0]].tick, next = UINT64_MAX, left_out;
+
 	for (uint32_t i = 0; i < storm->used; i++) {
 		const struct cohort *cohort = &storm->cohorts[storm->heap[i]];
 
-		if (2 * cohort->lost > (unsigned)storm->load->settings.probes)
+		if (!is_tedious(storm, cohort, periods))
+			next = MIN(next, cohort->tick);
+	}
+	/* Whole buckets: who meets whom stays as it is. */
+	left_out = next == UINT64_MAX ? 0 : (next - now) / periods->width * periods->width;
+	if (left_out == 0)
+		return next;
+	for (uint32_t i = 0; i < storm->used; i++) {
+		struct cohort *cohort = &storm->cohorts[storm->heap[i]];
+
+		if (!is_tedious(storm, cohort, periods))
+			continue;
+		cohort->tick += left_out;
+		cohort->heard += left_out;
+	}
+	for (uint32_t i = storm->used / 2; i-- > 0;)
+		heap_down(storm, i);
+	return next;
+}
+
+static unsigned run_far(struct storm *storm, const struct periods *periods, unsigned steps)
+{
+	uint64_t begin = storm->used > 0 ? storm->cohorts[storm->heap[0]].tick : 0;
+	uint64_t next = begin;
+
+	storm->last_loss_tick = MAX(storm->last_loss_tick, begin);
+	while (storm->used > 0 && steps < storm->steps_max && !is_known(storm)) {
+		uint64_t tick = storm->cohorts[storm->heap[0]].tick;
+
+		if (tick > storm->last_loss_tick + QUIET_FAR_PERIODS * periods->far)
+			break;
+		if (tick >= next) {
+			next = MAX(leave_out(storm, periods), tick + 1);
+			steps += storm->used / LOOKS_IN_STEP;
+		}
+		steps += run_tick(storm);
+	}
+	return steps;
+}
+
+/* Those that are far probe seldom, but they do. */
+static uint64_t far_per_s(const struct storm *storm, const struct periods *periods)
+{
+	const struct storm_standing *standing = storm->load->standing;
+	uint64_t sent = 0;
+
+	if (storm->load->sockets > 0 && period_of(&storm->kinds[0]) > periods->near)
+		sent += storm->load->sockets * storm->load->hz / period_of(&storm->kinds[0]);
+	for (unsigned i = storm->n_moved; i < storm->n_kinds; i++)
+		if (period_of(&storm->kinds[i]) > periods->near)
+			sent += standing->kinds[i - storm->n_moved].sockets * storm->load->hz /
+				period_of(&storm->kinds[i]);
+	return sent;
+}
+
+static void run(struct storm *storm, uint64_t begin, uint64_t walk)
+{
+	struct periods periods;
+	unsigned steps;
+
+	find_periods(storm, &periods);
+	/* A walk of hours is left out like a period of hours. */
+	if (period_of(&storm->kinds[0]) > periods.near)
+		walk = 0;
+	steps = run_near(storm, &periods, begin + walk + tcpkeep_wheel_latest(periods.near));
+	if (periods.far > 0) {
+		storm->forecast.average_per_s += far_per_s(storm, &periods);
+		steps = run_far(storm, &periods, steps);
+	}
+	/* No step left: who has lost half is given up. */
+	for (uint32_t i = 0; steps >= storm->steps_max && i < storm->used; i++) {
+		const struct cohort *cohort = &storm->cohorts[storm->heap[i]];
+
+		if (2 * cohort->lost > storm->kinds[cohort->kind].probes)
 			storm->forecast.deaths += cohort->sockets;
 	}
 }
 
 int storm_simulate(const struct storm_load *load, const struct storm_pace *pace,
-		   const struct storm_cost *cost, struct storm_forecast *ret)
+		   const struct storm_cost *cost, enum storm_until until,
+		   struct storm_forecast *ret)
 {
 	_cleanup_free_ struct storm *storm = calloc(1, sizeof(*storm));
 	_cleanup_free_ struct cohort *cohorts = calloc(COHORTS_MAX, sizeof(*cohorts));
 	_cleanup_free_ uint32_t *heap = calloc(COHORTS_MAX, sizeof(*heap));
-	uint64_t walk;
+	uint64_t now = LONG_AGO_TICKS, begin, walk;
 
 	if (!storm || !cohorts || !heap)
 		return -ENOMEM;
 	storm->load = load;
 	storm->cost = cost;
+	storm->until = until;
+	storm->steps_max = load->standing ? STEPS_STANDING_MAX : STEPS_MAX;
 	storm->cohorts = cohorts;
 	storm->heap = heap;
 	storm->last = NONE;
 	for (uint32_t i = 0; i < COHORTS_MAX; i++)
 		heap[i] = i;
 	storm->tick_ns = NS_IN_S / load->hz;
-	if (load->settings.fields & TCPKEEP_USER_TIMEOUT)
-		storm->user_timeout = (uint64_t)load->settings.user_timeout_ms * load->hz / 1000;
 	make_kinds(storm, pace);
+	if (load->standing) {
+		now += load->standing->now;
+		make_standing(storm, now);
+	}
+	begin = begin_of_walk(storm, now);
 	walk = walk_ticks(storm, pace);
-	for (unsigned kind = 0; kind < storm->n_kinds; kind++)
-		walk_kind(storm, kind, walk);
-	run(storm, walk);
+	for (unsigned kind = 0; kind < storm->n_moved; kind++)
+		walk_kind(storm, kind, begin, walk);
+	run(storm, MAX(begin, now), walk);
 	storm->forecast.takes_ms = pace->per_s ? load->sockets * 1000 / pace->per_s : 0;
 	*ret = storm->forecast;
 	return 0;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/macro.h"
+#include "keepalive/wheel.h"
 #include "storm-model.h"
 
 #define HZ_MAX      1000
@@ -16,8 +17,11 @@ static const struct storm_cost measured = {1500, 3000}, doubled = {3000, 6000};
 /* A third of a processor that does nothing else. */
 #define PROBES_PER_S_MAX 100000
 
-/* Nobody waits longer than this for the last lost probe to go away. */
+/* Nobody waits longer than this where another way is quicker. */
 #define PATIENCE_S 120
+
+/* Nobody minds to wait for so long. */
+#define SOON_S 4
 
 static int check(const struct storm_load *load)
 {
@@ -40,7 +44,7 @@ int storm_forecast(const struct storm_load *load, const struct storm_pace *pace,
 
 	if (r < 0)
 		return r;
-	return storm_simulate(load, pace, &measured, ret);
+	return storm_simulate(load, pace, &measured, STORM_UNTIL_END, ret);
 }
 
 void storm_spread(const struct storm_pace *pace, uint64_t serial, struct tcpkeep_settings *settings)
@@ -79,28 +83,30 @@ enum grade {
 	GRADE_LOSSLESS,
 };
 
-/* With half of the backlog and twice the work. */
-static int grade_pace(const struct storm_load *load, const struct storm_pace *pace)
+/* With half of the backlog and twice the work; as good as is wanted, or how much less. */
+static int grade_pace(const struct storm_load *load, const struct storm_pace *pace,
+		      enum grade wanted)
 {
+	enum storm_until until = wanted == GRADE_LOSSLESS ? STORM_UNTIL_LOSS : STORM_UNTIL_DEATH;
 	struct storm_load strained = *load;
 	struct storm_forecast forecast;
 	int r;
 
 	strained.backlog = MAX(load->backlog / 2, 1U);
-	r = storm_simulate(&strained, pace, &doubled, &forecast);
+	r = storm_simulate(&strained, pace, &doubled, until, &forecast);
 	if (r < 0)
 		return r;
 	if (forecast.average_per_s > PROBES_PER_S_MAX)
 		return GRADE_DEADLY;
 	if (forecast.lost == 0)
 		return GRADE_LOSSLESS;
-	if (forecast.deaths > 0 || forecast.lost_in_row_max >= (unsigned)load->settings.probes)
+	if (wanted == GRADE_LOSSLESS || forecast.deaths > 0 ||
+	    forecast.worst_lost >= forecast.worst_of)
 		return GRADE_DEADLY;
-	r = storm_simulate(load, pace, &measured, &forecast);
+	r = storm_simulate(load, pace, &measured, STORM_UNTIL_DEATH, &forecast);
 	if (r < 0)
 		return r;
-	return forecast.deaths == 0 &&
-			       forecast.lost_in_row_max <= (unsigned)load->settings.probes / 2
+	return forecast.deaths == 0 && 2 * forecast.worst_lost <= forecast.worst_of
 		       ? GRADE_TOLERABLE
 		       : GRADE_DEADLY;
 }
@@ -110,16 +116,14 @@ int storm_is_safe(const struct storm_load *load, const struct storm_pace *pace)
 	int r = check(load);
 
 	if (r == 0)
-		r = grade_pace(load, pace);
+		r = grade_pace(load, pace, GRADE_TOLERABLE);
 	return MIN(r, 1);
 }
 
 /* The bucket of the first timer, in ticks. */
 static uint64_t bucket_of(const struct storm_load *load, const struct storm_pace *spread)
 {
-	uint64_t delay = storm_lowered(load->settings.time_s, spread->time_less_s) * load->hz;
-
-	return tcpkeep_wheel_latest(delay) - delay;
+	return wheel_bucket(storm_lowered(load->settings.time_s, spread->time_less_s) * load->hz);
 }
 
 /* A walk over so many of them. */
@@ -140,62 +144,84 @@ static uint64_t buckets_most(const struct storm_load *load, const struct storm_p
 	       bucket_of(load, spread);
 }
 
+/* As many of them as fit into a span. */
+static uint64_t buckets_in(const struct storm_load *load, const struct storm_pace *spread,
+			   uint64_t span_s)
+{
+	return MIN(span_s * load->hz / bucket_of(load, spread), buckets_most(load, spread));
+}
+
 /* The fewest buckets, at most most, that earn the grade. Returns 1, 0 when none do. */
 static int search(const struct storm_load *load, const struct storm_pace *spread, uint64_t most,
-		  enum grade wanted, struct storm_pace *ret)
+		  enum grade wanted, uint64_t *ret)
 {
 	struct storm_pace pace = pace_over(load, spread, most);
 	uint64_t bad = 0, good = most;
-	int r = grade_pace(load, &pace);
+	int r = grade_pace(load, &pace, wanted);
 
 	if (r < (int)wanted)
 		return MIN(r, 0);
-	*ret = pace;
 	pace = pace_over(load, spread, 0);
-	r = grade_pace(load, &pace);
-	if (r >= (int)wanted) {
-		*ret = pace;
-		return 1;
-	}
+	r = grade_pace(load, &pace, wanted);
+	if (r >= (int)wanted)
+		good = 0;
 	while (r >= 0 && bad + 1 < good) {
 		uint64_t middle = (bad + good) / 2;
 
 		pace = pace_over(load, spread, middle);
-		r = grade_pace(load, &pace);
-		if (r < (int)wanted) {
+		r = grade_pace(load, &pace, wanted);
+		if (r < (int)wanted)
 			bad = middle;
-			continue;
-		}
-		*ret = pace;
-		good = middle;
+		else
+			good = middle;
 	}
+	*ret = good;
 	return r < 0 ? r : 1;
 }
 
 /*
- * Losslessly soon; else tolerably, and then a longer walk loses less: as long as patience goes;
- * else the quickest tolerable one, or the quickest lossless one.
+ * What takes no patience. Losslessly; else as slowly as patience goes, since a longer walk loses
+ * less. A pace of a few seconds is stretched to these few: it leaves room for what comes next.
  */
-static int plan_with(const struct storm_load *load, const struct storm_pace *spread,
+static int plan_soon(const struct storm_load *load, const struct storm_pace *spread,
 		     struct storm_pace *ret)
 {
-	uint64_t most = buckets_most(load, spread);
-	uint64_t patient = MIN(PATIENCE_S * load->hz / bucket_of(load, spread), most);
-	struct storm_pace pace = pace_over(load, spread, patient);
+	uint64_t patient = buckets_in(load, spread, PATIENCE_S);
+	uint64_t soon = buckets_in(load, spread, SOON_S), buckets;
+	struct storm_pace pace;
 	int r;
 
-	r = search(load, spread, patient, GRADE_LOSSLESS, ret);
-	if (r != 0)
+	r = search(load, spread, patient, GRADE_LOSSLESS, &buckets);
+	if (r < 0)
 		return r;
-	r = grade_pace(load, &pace);
-	if (r >= GRADE_TOLERABLE)
-		*ret = pace;
-	if (r != GRADE_DEADLY || patient == most)
+	if (r == 0) {
+		*ret = pace_over(load, spread, patient);
+		r = grade_pace(load, ret, GRADE_TOLERABLE);
 		return MIN(r, 1);
-	r = search(load, spread, most, GRADE_TOLERABLE, ret);
-	if (r != 0)
-		return r;
-	return search(load, spread, most, GRADE_LOSSLESS, ret);
+	}
+	*ret = pace_over(load, spread, buckets);
+	if (buckets == 0 || buckets >= soon)
+		return 1;
+	pace = pace_over(load, spread, soon);
+	r = grade_pace(load, &pace, GRADE_LOSSLESS);
+	if (r == GRADE_LOSSLESS)
+		*ret = pace;
+	return r < 0 ? r : 1;
+}
+
+/* What takes longer: the quickest that is tolerable. */
+static int plan_long(const struct storm_load *load, const struct storm_pace *spread,
+		     struct storm_pace *ret)
+{
+	uint64_t most = buckets_most(load, spread), buckets;
+	int r;
+
+	if (buckets_in(load, spread, PATIENCE_S) == most)
+		return 0;
+	r = search(load, spread, most, GRADE_TOLERABLE, &buckets);
+	if (r == 1)
+		*ret = pace_over(load, spread, buckets);
+	return r;
 }
 
 /*
@@ -221,6 +247,9 @@ static void make_spreads(const struct storm_load *load, struct storm_pace spread
 	unsigned time = (unsigned)load->settings.time_s, intvl = (unsigned)load->settings.intvl_s;
 	unsigned less = less_for_level(load);
 
+	memset(spread, 0, SPREADS * sizeof(*spread));
+	if (load->values_fixed)
+		return;
 	spread[0] = (struct storm_pace){0};
 	spread[1] = (struct storm_pace){.intvl_less_s = intvl >= 4};
 	spread[2] = (struct storm_pace){.intvl_spread_s = intvl / 4};
@@ -246,39 +275,113 @@ static bool is_better(const struct storm_forecast *a, const struct storm_forecas
 	return a->lost_in_row_max < b->lost_in_row_max;
 }
 
+static uint64_t takes_ms(const struct storm_load *load, const struct storm_pace *pace)
+{
+	return pace->per_s ? load->sockets * 1000 / pace->per_s : 0;
+}
+
+/* Whether the nearest to death is farther from it; lost / of, of 0 being none lost. */
+static bool is_farther(const struct storm_forecast *a, const struct storm_forecast *b)
+{
+	return (uint64_t)a->worst_lost * MAX(b->worst_of, 1U) <
+	       (uint64_t)b->worst_lost * MAX(a->worst_of, 1U);
+}
+
+/*
+ * What is soon: the gentlest way with the values by which nobody loses more than a quarter of what
+ * it may; else the one by which it loses the least. Returns 1, 0 when there is none.
+ */
+static int choose_soon(const struct storm_load *load,
+		       const struct storm_pace spread[static SPREADS], struct storm_pace *ret)
+{
+	struct storm_forecast forecast, least = {0};
+	struct storm_pace pace;
+	bool found = false;
+	int r;
+
+	for (unsigned i = 0; i < SPREADS; i++) {
+		if (is_repeated(spread, i))
+			continue;
+		r = plan_soon(load, &spread[i], &pace);
+		if (r > 0)
+			r = storm_forecast(load, &pace, &forecast) < 0 ? -ENOMEM : 1;
+		if (r < 0)
+			return r;
+		if (r == 0 || (found && !is_farther(&forecast, &least)))
+			continue;
+		*ret = pace;
+		least = forecast;
+		found = true;
+		if (4 * forecast.worst_lost <= forecast.worst_of)
+			break;
+	}
+	return found;
+}
+
+/* What is soon; else the quickest of all. Returns 1, 0 when there is none. */
+static int choose(const struct storm_load *load, const struct storm_pace spread[static SPREADS],
+		  struct storm_pace *ret)
+{
+	struct storm_pace pace;
+	bool found = false;
+	int r;
+
+	r = choose_soon(load, spread, ret);
+	if (r != 0)
+		return r;
+	for (unsigned i = 0; r >= 0 && i < SPREADS; i++) {
+		if (is_repeated(spread, i))
+			continue;
+		r = plan_long(load, &spread[i], &pace);
+		if (r <= 0 || (found && takes_ms(load, &pace) >= takes_ms(load, ret)))
+			continue;
+		*ret = pace;
+		found = true;
+	}
+	return r < 0 ? r : found;
+}
+
+/* Of what is not safe, the pace that is least bad. */
+static int choose_least_bad(const struct storm_load *load,
+			    const struct storm_pace spread[static SPREADS],
+			    struct storm_pace *ret_pace, struct storm_forecast *ret)
+{
+	struct storm_forecast forecast;
+	struct storm_pace pace;
+	int r;
+
+	for (unsigned i = 0; i < SPREADS; i++) {
+		if (is_repeated(spread, i))
+			continue;
+		pace = pace_over(load, &spread[i], buckets_most(load, &spread[i]));
+		r = storm_forecast(load, &pace, &forecast);
+		if (r < 0)
+			return r;
+		if (i > 0 && !is_better(&forecast, ret))
+			continue;
+		*ret = forecast;
+		*ret_pace = pace;
+	}
+	return 0;
+}
+
 int storm_plan(const struct storm_load *load, struct storm_pace *ret_pace,
 	       struct storm_forecast *ret_forecast)
 {
-	struct storm_pace spread[SPREADS], pace, best = {0};
-	struct storm_forecast forecast, least = {0};
+	struct storm_pace spread[SPREADS], pace = {0};
 	int r = check(load);
 
 	if (r < 0)
 		return r;
 	make_spreads(load, spread);
-	for (unsigned i = 0; i < SPREADS; i++) {
-		if (is_repeated(spread, i))
-			continue;
-		r = plan_with(load, &spread[i], &pace);
-		if (r < 0)
-			return r;
-		if (r > 0) {
-			*ret_pace = pace;
-			r = storm_forecast(load, &pace, ret_forecast);
-			return r < 0 ? r : 1;
-		}
-		pace = pace_over(load, &spread[i], buckets_most(load, &spread[i]));
-		r = storm_forecast(load, &pace, &forecast);
-		if (r < 0)
-			return r;
-		if (i == 0 || is_better(&forecast, &least)) {
-			least = forecast;
-			best = pace;
-		}
-	}
-	*ret_pace = best;
-	*ret_forecast = least;
-	return 0;
+	r = choose(load, spread, &pace);
+	if (r < 0)
+		return r;
+	if (r == 0)
+		return choose_least_bad(load, spread, ret_pace, ret_forecast);
+	*ret_pace = pace;
+	r = storm_forecast(load, &pace, ret_forecast);
+	return r < 0 ? r : 1;
 }
 
 /* ------------------------------------------------------------------------------------ remedy */
@@ -294,7 +397,7 @@ static int is_feasible(const struct storm_load *load)
 		if (is_repeated(spread, i))
 			continue;
 		pace = pace_over(load, &spread[i], buckets_most(load, &spread[i]));
-		r = grade_pace(load, &pace);
+		r = grade_pace(load, &pace, GRADE_TOLERABLE);
 	}
 	return r;
 }
@@ -354,24 +457,9 @@ static void set_probes(struct storm_load *load, int64_t value)
 	load->settings.probes = (int)value;
 }
 
-/* How many of the sockets are safe; a quarter less may be, too. */
-static int64_t most_sockets(const struct storm_load *load)
-{
-	struct storm_load part = *load;
-
-	while (part.sockets > 0) {
-		int r = is_feasible(&part);
-
-		if (r != GRADE_DEADLY)
-			return r < 0 ? r : (int64_t)part.sockets;
-		part.sockets -= MAX(part.sockets / 4, 1UL);
-	}
-	return 0;
-}
-
 int storm_remedy(const struct storm_load *load, struct storm_remedy *ret)
 {
-	int64_t backlog, time_s, probes, sockets;
+	int64_t backlog, time_s, probes;
 	int r = check(load);
 
 	if (r < 0)
@@ -385,14 +473,10 @@ int storm_remedy(const struct storm_load *load, struct storm_remedy *ret)
 	probes = least_feasible(load, load->settings.probes, TCPKEEP_PROBES_MAX, set_probes);
 	if (probes < 0)
 		return (int)probes;
-	sockets = most_sockets(load);
-	if (sockets < 0)
-		return (int)sockets;
 	*ret = (struct storm_remedy){
 		.backlog = (unsigned)backlog,
 		.time_s = (int)time_s,
 		.probes = (int)probes,
-		.sockets = (uint64_t)sockets,
 	};
 	return 0;
 }

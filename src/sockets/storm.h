@@ -28,12 +28,18 @@
 #include <stdint.h>
 #include <tcpkeep.h>
 
+struct storm_standing; /* storm-standing.h */
+
 /* What the change is done to, and on what machine. */
 struct storm_load {
-	uint64_t sockets;                 /* whose keepalive timer will run because of the change */
+	uint64_t sockets;                 /* whose keepalive timer the change starts, or moves */
 	struct tcpkeep_settings settings; /* what will hold for them: TCPKEEP_THREE present */
 	unsigned hz;
 	unsigned backlog; /* net.core.netdev_max_backlog */
+	/* What probes beside them, sealed; NULL: nothing. */
+	const struct storm_standing *standing;
+	bool without_ours; /* of it those alone that the change has nothing to do with */
+	bool values_fixed; /* a plan may not lower them */
 };
 
 /*
@@ -59,6 +65,8 @@ struct storm_forecast {
 	uint64_t average_per_s;   /* in the long run */
 	uint64_t lost;            /* probes lost in the first periods, until it repeats itself */
 	unsigned lost_in_row_max; /* the most that one healthy connection loses in a row */
+	unsigned worst_lost;      /* in a row, by the one that is nearest to death, ... */
+	unsigned worst_of;        /* ... which so many would be; 0: nothing is lost */
 	uint64_t deaths;          /* healthy connections that die of it */
 };
 
@@ -67,7 +75,6 @@ struct storm_remedy {
 	unsigned backlog; /* net.core.netdev_max_backlog of at least so much */
 	int time_s;       /* a longer time */
 	int probes;       /* more probes */
-	uint64_t sockets; /* so many of the sockets are safe as it stands */
 };
 
 /* -EINVAL: settings without the three, or off, or out of a socket's range; -ENOMEM. */

@@ -40,6 +40,23 @@ all_commands() {
 	[ "$status" -eq 2 ]
 }
 
+@test "-h and help are --help, and flags of one letter go together" {
+	help=$("$TCPKEEP" set --help)
+	for words in "set -h" "help set" "set all -nvh"; do
+		# shellcheck disable=SC2086
+		[ "$("$TCPKEEP" $words)" = "$help" ]
+	done
+	[ "$("$TCPKEEP" help)" = "$("$TCPKEEP" --help)" ]
+	[ "$("$TCPKEEP" -h)" = "$("$TCPKEEP" --help)" ]
+	run "$TCPKEEP" help lsit
+	[ "$status" -eq 2 ]
+	[ "$output" = "tcpkeep: unknown command 'lsit'; did you mean 'list'?" ]
+	# The last letter may be one that takes a value.
+	run "$TCPKEEP" set -hx
+	[ "$status" -eq 2 ]
+	[ "$output" = "tcpkeep: set: unknown option '-x' in '-hx'; see 'tcpkeep set --help'" ]
+}
+
 @test "options are not abbreviated, and a hostile word is shown escaped" {
 	run "$TCPKEEP" explain --js
 	[ "$status" -eq 2 ]

@@ -40,6 +40,11 @@ set_() {
 	run --separate-stderr nsenter --net="/proc/$HOLDER/ns/net" "$TCPKEEP" set "$@"
 }
 
+among_few() {
+	nsenter --net="/proc/$HOLDER/ns/net" --mount="/proc/$HOLDER/ns/mnt" \
+		--pid="/proc/$HOLDER/ns/pid_for_children" "$@"
+}
+
 probes_sent() {
 	inside cat /proc/net/netstat | awk '/^TcpExt:/ {
 		if (!n) n = split($0, names)
@@ -77,7 +82,6 @@ time=60 time=60 all|'time=60' gives a setting again*
 probes=0 all|*probes*1 to 127*
 time=0 all|*time*
 time=40000 all|*32767*
-on off all|*
 peer=1.2.3.4.5 time=60|*
 time=60 all --rate 0|--rate: '0' *
 time=60 all --rate x|--rate: 'x' *
@@ -88,6 +92,22 @@ time=60 all --netns x --all-netns|--netns and --all-netns exclude each other*
 --undo --history|*exclude each other*
 --history all|*takes no settings*
 --undo --all-netns|*leave out --netns*
+--undo 1 --now|--now does nothing beside --undo; leave it out
+--history --dry-run|--dry-run does nothing beside --history; leave it out
+--history -v|--verbose does nothing beside --history; leave it out
+--history --rate 5|--rate does nothing beside --history; leave it out
+--undo=x|--undo: 'x' is no number*
+keepalive=on|no settings: keepalive=on chooses the sockets that have it on; to turn it on write 'on'
+keepalive=off peer=:1|no settings: keepalive=off chooses*write 'off'
+on off all|on and off contradict each other; give one
+60/10/6 all|'60/10/6' is no setting and no selector; write time=60 intvl=10 probes=6
+time:60 all|'time:60' is no setting and no selector; write time=60
+time=1.5 all|time: '1.5' is not a whole number; *
+ut=5s all|'ut' is no setting and no selector; did you mean 'user-timeout'?
+retries=3 all|*did you mean 'probes'?
+help|*see 'tcpkeep set --help'
+netns=none:here --netns x time=60|--netns and netns= exclude each other; give one
+time=60 all -nx|unknown option '-x' in '-nx'; see 'tcpkeep set --help'
 END
 }
 
@@ -101,7 +121,7 @@ END
 	[ "${lines[-1]}" = "1 to change, 0 held already" ]
 	[ -z "$(awk 'length > 100' <<<"$output")" ]
 	# What no undo can give back is said beforehand.
-	[[ $stderr == *"1 socket has these values from the sysctl now; --undo will give"* ]]
+	[ "$stderr" = "tcpkeep: set: note: 1 socket follows the sysctl; after --undo it has its values as its own" ]
 	expect v4 0 7200 75 9 0 alive
 	[ ! -e "$STATE_DIRECTORY" ]
 }
@@ -173,8 +193,11 @@ END
 	expect v4 0 7200 7 9 45000 alive
 	set_ peer=:5432 on
 	expect v4 1 7200 7 9 45000 alive
+	set_ peer=:5433 probes=1
+	[[ $stderr == *"warning: probes=1: a single lost packet kills"*"(2 sockets)" ]]
+	# A user timeout replaces the count.
 	set_ peer=:5432 probes=1
-	[[ $stderr == *"warning: probes=1: a single lost packet kills"* ]]
+	[[ $stderr != *"warning: "* ]]
 }
 
 @test "MPTCP: the socket that the program holds has the values" {
@@ -223,6 +246,95 @@ END
 	[ "$status" -eq 1 ]
 	[[ $stderr == *"there is no change 77"* ]]
 	[ "$(probes_sent)" -eq 0 ]
+}
+
+@test "undo out of order: what a later change has changed again is left alone, and both come back" {
+	hold
+	# shellcheck disable=SC2086
+	set_ peer=:5432,:5433 $THREE
+	set_ peer=:5432 time=50
+	set_ --undo=1
+	[ "$status" -eq 3 ]
+	[ "$stderr" = "tcpkeep: warning: set: --undo: change 2 has changed 1 of these sockets again: what it changed is left alone; undo it first: 'tcpkeep set --undo 2'" ]
+	[ "$output" = "2 changed, 0 as before already, 1 refused" ]
+	expect v4 1 50 10 6 0 alive
+	expect v6 0 7200 75 9 0 alive
+	# It is not done with: the later one first, then the rest of it.
+	set_ --undo
+	[ "$output" = "1 changed, 0 as before already" ]
+	set_ --undo
+	[ "$output" = "1 changed, 2 as before already" ]
+	[ -z "$stderr" ]
+	expect v4 0 7200 75 9 0 alive
+	set_ --undo 1
+	[ "$status" -eq 0 ]
+	[ "$stderr" = "tcpkeep: set: note: change 1 has been undone already" ]
+	# Other settings of the same sockets do not stand in the way.
+	# shellcheck disable=SC2086
+	set_ peer=:5432 $THREE
+	set_ peer=:5432 user-timeout=90s
+	set_ --undo 3
+	[ "$output" = "1 changed, 0 as before already" ]
+	[ -z "$stderr" ]
+	expect v4 0 7200 75 9 90000 alive
+}
+
+@test "dangers are those of the values that the sockets will have" {
+	hold
+	ask put v4 time 60
+	ask put v4 intvl 10
+	ask put v4 on 1
+	set_ peer=:5432 user-timeout=5s
+	[[ $stderr == "tcpkeep: warning: user-timeout=5s is not above time+intvl=1m10s: "*"(1 socket)" ]]
+	# They are not of the words: what is off already stays so, and a long user timeout is none.
+	ask put mapped user-timeout 400000
+	ask put v6 user-timeout 400000
+	set_ peer=:5433 time=300 intvl=10
+	[ -z "$stderr" ]
+	# Once, however many there are.
+	set_ peer=:5432,:5433 time=5 intvl=1
+	[ "$(grep -c 'probes an hour' <<<"$stderr")" -eq 1 ]
+	[[ $stderr == *"time=5: "*"(3 sockets"* ]]
+}
+
+@test "a program or a namespace that is not there is answered with what is" {
+	hold
+	set_ program=pythno time=60 pid="$HOLDER" peer=:5432
+	[ "$status" -eq 1 ]
+	[[ $stderr == "tcpkeep: set: no socket matches: no program 'pythno' holds one; did you mean program=python"* ]]
+	set_ netns=not-there time=60
+	[ "$status" -eq 1 ]
+	[[ $stderr == "tcpkeep: set: there is no network namespace 'not-there'"* ]]
+	set_ program=pythno time=60 --json
+	[ "$status" -eq 1 ]
+	jq -e '.schema == "tcpkeep.set-summary/1" and .matched == 0 and .refusal == null' <<<"$output"
+}
+
+# rows_in COLUMNS WORDS...: on a terminal of so many columns, without its colours; the status is that of set.
+rows_in() {
+	local columns=$1
+	shift
+	inside script -qec "stty cols $columns; exec env NO_COLOR=1 \"$TCPKEEP\" set $*" /dev/null </dev/null | tr -d '\r'
+}
+
+@test "a table fits the terminal" {
+	command -v script >/dev/null || skip "needs script"
+	hold
+	ask put v4 time 60
+	for columns in 80 100; do
+		rows_in $columns peer=:5432 time=61 user-timeout=2m -n 2>/dev/null >"$BATS_TEST_TMPDIR/rows"
+		grep -q "to change" "$BATS_TEST_TMPDIR/rows"
+		[ -z "$(grep -v '^tcpkeep: ' "$BATS_TEST_TMPDIR/rows" | awk -v max=$columns 'length > max')" ]
+	done
+	set_ peer=:5432 time=61
+	ask put v4 time 62
+	rows_in 80 --undo -v >"$BATS_TEST_TMPDIR/rows"
+	[ "$(tail -2 "$BATS_TEST_TMPDIR/rows")" = "1 socket: changed by somebody else meanwhile
+0 changed, 0 as before already, 1 refused" ]
+	set_ peer=:5432 time=70 state=established keepalive=on direction=out local=127.0.0.1
+	rows_in 80 --history >"$BATS_TEST_TMPDIR/rows"
+	grep -q '\.\.\.$' "$BATS_TEST_TMPDIR/rows"
+	[ -z "$(awk 'length > 80' "$BATS_TEST_TMPDIR/rows")" ]
 }
 
 @test "--undo leaves alone what somebody else has changed since, and what is gone" {
@@ -354,17 +466,18 @@ steps() {
 	# A leak sanitizer cannot work under strace.
 	export ASAN_OPTIONS=detect_leaks=0
 	calls=write,fsync,linkat,unlinkat,renameat,read,bpf
-	hold 5
+	# Among few processes there are as many namespaces to look into each time.
+	hold 5 unshare --pid --fork --mount-proc --kill-child
 	words="peer=:5435 $THREE --rate 50"
 	# shellcheck disable=SC2086
-	inside strace -f -o "$BATS_TEST_TMPDIR/trace" -e trace=$calls "$TCPKEEP" set $words
+	among_few strace -f -o "$BATS_TEST_TMPDIR/trace" -e trace=$calls "$TCPKEEP" set $words
 	set_ --undo
 	steps "$BATS_TEST_TMPDIR/trace" >"$BATS_TEST_TMPDIR/steps"
 	[ "$(wc -l <"$BATS_TEST_TMPDIR/steps")" -gt 15 ]
 	seen='' killed=0
 	while read -r call number; do
 		# shellcheck disable=SC2086
-		run inside strace -f -o /dev/null -e trace="$call" \
+		run among_few strace -f -o /dev/null -e trace="$call" \
 			-e inject="$call":signal=SIGKILL:when="$number" "$TCPKEEP" set $words
 		# The last reads are not always as many.
 		[ "$status" -eq 0 ] || killed=$((killed + 1))
@@ -403,11 +516,6 @@ all_old() {
 	for i in 0 1; do
 		expect many$i 1 100 20 5 0 alive || return 1
 	done
-}
-
-among_few() {
-	nsenter --net="/proc/$HOLDER/ns/net" --mount="/proc/$HOLDER/ns/mnt" \
-		--pid="/proc/$HOLDER/ns/pid_for_children" "$@"
 }
 
 @test "through descriptors, killed between two writes: --undo knows its own, also what was left off" {
@@ -492,6 +600,11 @@ among_few() {
 	[ "$status" -eq 3 ]
 	grep -qxF "tcpkeep: set: ended by a signal: the same command again goes on, 'tcpkeep set --undo 1' goes back" \
 		"$BATS_TEST_TMPDIR/out"
+	set_ --history
+	[[ ${lines[1]} =~ \ ([0-9]+)\ \ ended\ early\ of\ 20\ \ peer=:5435 ]]
+	grep -q "^${BASH_REMATCH[1]} changed" "$BATS_TEST_TMPDIR/out"
+	set_ --history --json
+	jq -e '.state == "ended-early" and .planned == 20 and .sockets < 20' <<<"$output"
 	set_ --undo
 	[ "$status" -eq 0 ]
 	[[ $output != "0 changed"* ]]
@@ -501,12 +614,12 @@ among_few() {
 @test "a change that fails in the midst of it tells how far it came, and is undone" {
 	command -v strace >/dev/null || skip "needs strace"
 	export ASAN_OPTIONS=detect_leaks=0
-	hold 6
-	inside strace -o "$BATS_TEST_TMPDIR/trace" -e trace=read "$TCPKEEP" set peer=:5435 time=60 --rate 50
+	hold 6 unshare --pid --fork --mount-proc --kill-child
+	among_few strace -o "$BATS_TEST_TMPDIR/trace" -e trace=read "$TCPKEEP" set peer=:5435 time=60 --rate 50
 	set_ --undo
 	# A socket for each of the last reads; the last but one says that there are no more.
 	number=$(($(grep -c '^read(' "$BATS_TEST_TMPDIR/trace") - 3))
-	run --separate-stderr inside strace -o /dev/null -e trace=read -e inject=read:error=EIO:when=$number \
+	run --separate-stderr among_few strace -o /dev/null -e trace=read -e inject=read:error=EIO:when=$number \
 		"$TCPKEEP" set peer=:5435 time=60 --rate 50
 	[ "$status" -eq 3 ]
 	[[ $stderr == *"walk over the sockets: Input/output error"*"'tcpkeep set --undo 2' goes back"* ]]
@@ -543,6 +656,10 @@ as_nobody() {
 	[ "$status" -eq 4 ]
 	[[ $output == "0 changed, 0 held already, "*" denied" ]]
 	[ "$(grep -c 'root reaches them' <<<"$stderr")" -eq 1 ]
+	# Whose they are is hidden: that is no plain "no".
+	run --separate-stderr as_nobody "$TCPKEEP" set program='python*' time=60
+	[ "$status" -eq 4 ]
+	[[ ${stderr_lines[-1]} == "tcpkeep: set: no socket matches of those whose owner may be seen: "*"hide"*"; root sees all" ]]
 	expect v4 0 7200 75 9 0 alive
 	# One of its own beside them.
 	mkfifo "$BATS_TEST_TMPDIR/go" "$BATS_TEST_TMPDIR/ready"
@@ -648,12 +765,19 @@ print(s.getsockopt(1, 9), s.getsockopt(6, 4), flush=True)
 	set_ all time=11 intvl=3 probes=4 --rate 100000000
 	[ "$status" -eq 1 ]
 	[ -z "$output" ]
-	[[ $stderr == *"3,008 sockets will probe: changed over "* ]]
+	[[ $stderr == *"3,008 sockets will probe"*": changed "* ]]
 	[[ ${stderr_lines[-1]} == "tcpkeep: set: refused: "*" healthy connection"*"; leave out --rate, or --force" ]]
 	# Another namespace than the first one cannot know how much the queue holds.
 	[[ $stderr == *"net.core.netdev_max_backlog cannot be read in this network namespace: the forecast takes it for 1000"* ]]
 	expect many7 0 7200 75 9 0 alive
-	[ ! -e "$STATE_DIRECTORY" ]
+	[ -z "$(ls "$STATE_DIRECTORY/undo")" ]
+	# For a program as well.
+	set_ all time=11 intvl=3 probes=4 --rate 100000000 --json
+	[ "$status" -eq 1 ]
+	[ "$(wc -l <<<"$output")" -eq 1 ]
+	jq -e '.changed == 0 and .undo == null and .forecast.safe == false and .refusal.without_rate
+		and (.refusal.reason | length) > 0' <<<"$output"
+	expect many7 0 7200 75 9 0 alive
 	set_ all time=11 intvl=3 probes=4 --rate 100000000 --dry-run --json
 	[ "$status" -eq 1 ]
 	jq -e '.forecast.safe == false and .forecast.lost > 0 and .dry_run' <<<"${lines[-1]}"
@@ -668,4 +792,53 @@ print(s.getsockopt(1, 9), s.getsockopt(6, 4), flush=True)
 	# Again, spread or not, it holds.
 	set_ local=:5435 state=established time=11 intvl=3 probes=4
 	[ "$output" = "0 changed, 1,500 held already" ]
+}
+
+# begin_slowly: a change of many0 to many19, in the midst of it; CHANGER is its process.
+begin_slowly() {
+	nsenter --net="/proc/$HOLDER/ns/net" "$TCPKEEP" set peer=:5435 time=60 --rate 2 >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
+	CHANGER=$!
+	until inside "$TCPKEEP" list peer=:5435 keepalive=on --json | grep -q .; do
+		:
+	done
+}
+
+# until_said WORDS FILE
+until_said() {
+	until grep -q "$1" "$2"; do
+		read -t 0.05 -r <> <(:) || :
+	done
+}
+
+@test "an undo waits for the change that is being made; one that was killed holds up nobody" {
+	hold 20
+	begin_slowly
+	nsenter --net="/proc/$HOLDER/ns/net" "$TCPKEEP" set --undo >"$BATS_TEST_TMPDIR/undo" 2>&1 3>&- &
+	undoer=$!
+	until_said "tcpkeep: set: waiting for change 1 of process $CHANGER to end" "$BATS_TEST_TMPDIR/undo"
+	# What does not change anything does not wait.
+	set_ peer=:5435 time=61 --dry-run
+	[ "$status" -eq 0 ]
+	set_ --history
+	[[ ${lines[1]} == *" begun "* ]]
+	kill -KILL $CHANGER
+	wait $undoer
+	grep -qE '^[0-9]+ changed, [0-9]+ as before already$' "$BATS_TEST_TMPDIR/undo"
+	[ "$(inside "$TCPKEEP" list peer=:5435 keepalive=on --json | wc -l)" -eq 0 ]
+}
+
+@test "who waits for another change can be ended, with nothing done" {
+	hold 20
+	begin_slowly
+	nsenter --net="/proc/$HOLDER/ns/net" "$TCPKEEP" set peer=:5432 time=60 >"$BATS_TEST_TMPDIR/second" 2>&1 3>&- &
+	second=$!
+	until_said "waiting for change 1 of process $CHANGER" "$BATS_TEST_TMPDIR/second"
+	kill -TERM $second
+	status=0
+	wait $second || status=$?
+	[ "$status" -eq 143 ]
+	kill -TERM $CHANGER
+	wait $CHANGER || true
+	expect v4 0 7200 75 9 0 alive
+	[ "$(ls "$STATE_DIRECTORY/undo")" = 1.set ]
 }

@@ -53,9 +53,13 @@ import socket, subprocess, sys
 l = socket.create_server(("127.0.0.1", 5432))
 c = socket.create_connection(("127.0.0.1", 5432))
 l.accept()[0].close()
+many = [(socket.create_connection(l.getsockname()), l.accept()[0]) for _ in range(400)]
 for words in sys.argv[2:]:
     subprocess.run([sys.argv[1], "set", *words.split(), "--json"])
-' "$TCPKEEP" "all time=60 -n" "all time=60 -v" "peer=:5432 off" "--undo" "--history" >"$BATS_TEST_TMPDIR/out" 2>/dev/null
+' "$TCPKEEP" "all time=60 -n" "all time=60 -v" "peer=:5432 off" "--undo" "--history" \
+		"all time=11 intvl=3 probes=1 --rate 100000000" >"$BATS_TEST_TMPDIR/out" 2>/dev/null
+	# The last one is refused.
+	tail -1 "$BATS_TEST_TMPDIR/out" | jq -e '.refusal.without_rate and .changed == 0'
 	for schema in set set-summary set-history; do
 		grep "\"tcpkeep.$schema/1\"" "$BATS_TEST_TMPDIR/out" | valid tcpkeep.$schema-1.schema.json
 	done

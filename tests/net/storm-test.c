@@ -18,7 +18,10 @@
 #include "base/cleanup.h"
 #include "base/macro.h"
 #include "lab/lab.h"
+#include "sockets/change.h"
 #include "sockets/pace.h"
+#include "sockets/snapshot.h"
+#include "sockets/storm-standing.h"
 #include "sockets/storm.h"
 #include "unit/unit.h"
 
@@ -137,8 +140,9 @@ static void set_one(int fd, uint64_t serial, const struct storm_pace *pace)
 	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)), 0);
 }
 
-/* One thread on one processor, as `tcpkeep set` walks. Returns what it took. */
-static uint64_t set_all(const struct storm_pace *how)
+/* One thread on one processor, as `tcpkeep set` walks, over those from first on. Returns what it
+ * took. */
+static uint64_t set_some(size_t first, size_t n_sockets, const struct storm_pace *how)
 {
 	uint64_t begin = now_ms();
 	cpu_set_t before, one;
@@ -151,11 +155,11 @@ static uint64_t set_all(const struct storm_pace *how)
 	assert_int_equal(sched_getaffinity(0, sizeof(before), &before), 0);
 	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
 	pace_start(&pace, how->per_s);
-	while (done < SOCKETS) {
-		size_t n = pace_wait(&pace, SOCKETS - done);
+	while (done < n_sockets) {
+		size_t n = pace_wait(&pace, n_sockets - done);
 
 		for (size_t i = 0; i < n; i++)
-			set_one(ends[done + i], done + i, how);
+			set_one(ends[first + done + i], done + i, how);
 		pace_count(&pace, n);
 		done += n;
 	}
@@ -174,12 +178,37 @@ static struct outcome run(const struct storm_pace *pace, unsigned times)
 
 	assert_int_equal(enter_network(), 0);
 	connect_all();
-	outcome.took_ms = set_all(pace);
+	outcome.took_ms = set_some(0, SOCKETS, pace);
 	wait_until(now_ms() + (uint64_t)times * (uint64_t)load.settings.time_s * 1000);
 	outcome.probes = counter("TCPKeepAlive");
 	outcome.deaths = counter("TCPAbortOnTimeout");
 	end_all();
 	return outcome;
+}
+
+/* ------------------------------------------------------------------------ what stands already */
+
+static int take_row(const struct snapshot_row *row, void *userdata)
+{
+	struct change_values values;
+
+	change_row_values(row, &values);
+	return storm_standing_add(userdata, &row->socket, &values, false);
+}
+
+/* Of this network alone: what else the machine does is small. */
+static struct storm_standing *look(void)
+{
+	const struct snapshot_options options = {.netns = TCPKEEP_NETNS_OWN};
+	struct storm_standing *standing = storm_standing_new(load.hz);
+	struct snapshot_report report;
+	struct tcpkeep_error error = {0};
+
+	assert_non_null(standing);
+	if (snapshot_run(&options, take_row, standing, &report, &error) < 0)
+		fail_msg("%s", error.message);
+	storm_standing_seal(standing);
+	return standing;
 }
 
 /* -------------------------------------------------------------------------------------- tests */
@@ -222,6 +251,103 @@ static void the_plan_kills_none(void **state)
 	assert_true(outcome.took_ms + 500 >= forecast.takes_ms);
 }
 
+#define HALF  (SOCKETS / 2)
+#define BURST 900 /* fits into the queue of the kernel's default length; two of them do not */
+
+/* A burst beside another one in the same bucket, a quarter of a second wide with this time. */
+static void a_burst_beside_another_kills_what_is_forecast(void **state)
+{
+	struct storm_load beside = {
+		.sockets = BURST,
+		.settings = TCPKEEP_SETTINGS(3, 1, 1),
+		.hz = load.hz,
+		.backlog = load.backlog,
+	};
+	const struct tcpkeep_settings saved = load.settings;
+	const struct storm_pace at_once = {0};
+	struct storm_forecast alone, both;
+	uint64_t deaths = 0;
+
+	(void)state;
+	assert_int_equal(storm_forecast(&beside, &at_once, &alone), 0);
+	if (alone.deaths > 0 || load.backlog >= 2 * BURST)
+		skip();
+	load.settings = beside.settings;
+	for (unsigned i = 0; i < 2 * TRIES && deaths == 0; i++) {
+		struct storm_standing *standing;
+
+		assert_int_equal(enter_network(), 0);
+		connect_all();
+		set_some(0, BURST, &at_once);
+		standing = look();
+		set_some(BURST, BURST, &at_once);
+		beside.standing = standing;
+		assert_int_equal(standing->sockets, BURST);
+		assert_int_equal(storm_forecast(&beside, &at_once, &both), 0);
+		wait_until(now_ms() + 6000);
+		deaths = counter("TCPAbortOnTimeout");
+		print_message("# beside others: %lu died, forecast %lu\n", deaths, both.deaths);
+		end_all();
+		free(standing);
+	}
+	load.settings = saved;
+	assert_true(both.deaths > 0);
+	assert_in_range(deaths, 1, both.deaths + both.deaths / 20);
+}
+
+/* The first half is given no thought to by the plan of the second, but what it sees of it. */
+static void a_plan_beside_another_kills_none(void **state)
+{
+	struct storm_load half = load;
+	struct storm_forecast forecast;
+	struct storm_standing *standing;
+	struct storm_pace pace;
+	uint64_t deaths;
+
+	(void)state;
+	half.sockets = HALF;
+	assert_int_equal(enter_network(), 0);
+	connect_all();
+	assert_int_equal(storm_plan(&half, &pace, &forecast), 1);
+	set_some(0, HALF, &pace);
+	standing = look();
+	assert_int_equal(standing->sockets, HALF);
+	half.standing = standing;
+	assert_int_equal(storm_plan(&half, &pace, &forecast), 1);
+	assert_int_equal(forecast.deaths, 0);
+	set_some(HALF, HALF, &pace);
+	wait_until(now_ms() + 10000);
+	deaths = counter("TCPAbortOnTimeout");
+	print_message("# beside %lu, %u a second: %lu probes, %lu died\n", standing->sockets,
+		      pace.per_s, counter("TCPKeepAlive"), deaths);
+	assert_int_equal(deaths, 0);
+	assert_true(counter("TCPKeepAlive") >= 3 * SOCKETS);
+	end_all();
+	free(standing);
+}
+
+/* What is not paced at all, but spread: long times are changed like this. */
+static void a_spread_at_once_kills_none(void **state)
+{
+	const struct storm_pace spread = {.intvl_spread_s = 4};
+	const struct tcpkeep_settings saved = load.settings;
+	struct storm_forecast forecast;
+	struct outcome outcome;
+
+	(void)state;
+	load.settings = (struct tcpkeep_settings)TCPKEEP_SETTINGS(3, 5, 20);
+	assert_int_equal(storm_forecast(&load, &spread, &forecast), 0);
+	assert_int_equal(forecast.deaths, 0);
+	assert_true(forecast.lost > 0);
+	outcome = run(&spread, 6);
+	print_message("# spread: %lu probes, %lu died, forecast %lu lost, %u of %u in a row\n",
+		      outcome.probes, outcome.deaths, forecast.lost, forecast.worst_lost,
+		      forecast.worst_of);
+	load.settings = saved;
+	assert_int_equal(outcome.deaths, 0);
+	assert_true(outcome.probes >= 2 * SOCKETS);
+}
+
 static int start(void **state)
 {
 	struct tcpkeep_kernel kernel;
@@ -251,6 +377,9 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(at_once_kills_what_is_forecast),
 		cmocka_unit_test(the_plan_kills_none),
+		cmocka_unit_test(a_burst_beside_another_kills_what_is_forecast),
+		cmocka_unit_test(a_plan_beside_another_kills_none),
+		cmocka_unit_test(a_spread_at_once_kills_none),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -23,9 +23,9 @@ static void the_timer_after_a_change(void **state)
 		/* Turned on. */
 		{20000, CHANGE_ON | CHANGE_TIME, 0, 60000, false},
 		{20000, CHANGE_ON | CHANGE_TIME, CHANGE_MODE_NOW, 40000, false},
-		/* Under a pace: from its own change on, whatever is written. */
+		/* Under a pace: from its own change on, where a time is written. */
 		{20000, CHANGE_TIME, CHANGE_MODE_FRESH, 60000, true},
-		{20000, CHANGE_PROBES, CHANGE_MODE_FRESH, 60000, true},
+		{20000, CHANGE_PROBES, CHANGE_MODE_FRESH, 777, true},
 		{20000, CHANGE_TIME, CHANGE_MODE_FRESH | CHANGE_MODE_NOW, 60000, true},
 		{60000, CHANGE_TIME, CHANGE_MODE_FRESH | CHANGE_MODE_NOW, 0, true},
 		{20000, CHANGE_ON | CHANGE_TIME, CHANGE_MODE_FRESH | CHANGE_MODE_NOW, 60000, false},
@@ -82,20 +82,38 @@ static void what_a_socket_survives(void **state)
 	assert_int_equal(change_values_tolerate(&values), 8);
 }
 
-static void what_only_gets_more_patience_is_not_stirred(void **state)
+/* Only SO_KEEPALIVE and TCP_KEEPIDLE arm a timer: net/ipv4/tcp.c. */
+static void what_moves_a_timer_and_what_burdens(void **state)
 {
 	struct change_kind kind = {.effective = after};
 
 	(void)state;
 	kind.wanted = (struct change_values){.fields = CHANGE_PROBES, .probes = 9};
-	assert_false(change_kind_stirs(&kind));
+	assert_false(change_kind_burdens(&kind));
 	kind.wanted.probes = 3;
-	assert_true(change_kind_stirs(&kind));
+	assert_true(change_kind_burdens(&kind));
 	kind.wanted =
 		(struct change_values){.fields = CHANGE_USER_TIMEOUT, .user_timeout_ms = 5000};
-	assert_true(change_kind_stirs(&kind));
+	assert_true(change_kind_burdens(&kind));
+	kind.wanted = (struct change_values){.fields = CHANGE_INTVL, .intvl_s = 1};
+	assert_true(change_kind_burdens(&kind));
+	assert_false(change_kind_moves(&kind));
+	kind.wanted = (struct change_values){.fields = CHANGE_TIME, .time_s = 100};
+	assert_false(change_kind_burdens(&kind));
+	assert_true(change_kind_moves(&kind));
+	kind.wanted.time_s = 10;
+	assert_true(change_kind_burdens(&kind));
 	kind.flags = CHANGE_LISTENS;
-	assert_false(change_kind_stirs(&kind));
+	assert_false(change_kind_burdens(&kind));
+	assert_false(change_kind_moves(&kind));
+	kind.flags = 0;
+	kind.wanted = (struct change_values){.fields = CHANGE_ON};
+	assert_false(change_kind_burdens(&kind));
+	assert_false(change_kind_moves(&kind));
+	kind.effective.on = 0;
+	kind.wanted.on = 1;
+	assert_true(change_kind_burdens(&kind));
+	assert_true(change_kind_moves(&kind));
 }
 
 int main(void)
@@ -105,7 +123,7 @@ int main(void)
 		cmocka_unit_test(a_silence_of_weeks_does_not_wrap_round),
 		cmocka_unit_test(a_pace_that_would_pass_the_user_timeout_kills),
 		cmocka_unit_test(what_a_socket_survives),
-		cmocka_unit_test(what_only_gets_more_patience_is_not_stirred),
+		cmocka_unit_test(what_moves_a_timer_and_what_burdens),
 	};
 
 	return run_unit_tests("change", tests);

@@ -77,6 +77,32 @@ static void what_is_written_is_read_back(void **state)
 	change_set_clear(&again);
 }
 
+/* Of what was ended early, and of nothing else, how many were to be changed. */
+static void ended_early_tells_how_many_there_were(void **state)
+{
+	struct journal_head head = head_of("all time=60");
+	struct change_set set = {0}, again = {0};
+	_cleanup_free_ uint8_t *bytes = NULL;
+	struct journal_head read;
+	size_t len;
+
+	(void)state;
+	add(&set, 5, 60, 4026531840);
+	head.state = JOURNAL_CUT;
+	head.planned = UINT64_MAX;
+	assert_int_equal(journal_encode(&head, &set, NULL, &bytes, &len), 0);
+	assert_int_equal(journal_decode(bytes, len, &read, &again), 0);
+	assert_int_equal(read.state, JOURNAL_CUT);
+	assert_true(read.planned == UINT64_MAX);
+	assert_int_equal(read.sockets, 1);
+	assert_int_equal(again.items[0].cookie, 5);
+	assert_string_equal(read.words, head.words);
+	assert_int_equal(journal_decode(bytes, len, &read, NULL), 0);
+	assert_true(read.planned == UINT64_MAX);
+	change_set_clear(&set);
+	change_set_clear(&again);
+}
+
 static void only_what_was_changed(void **state)
 {
 	const struct journal_head head = head_of("");
@@ -283,6 +309,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_written_is_read_back),
+		cmocka_unit_test(ended_early_tells_how_many_there_were),
 		cmocka_unit_test(only_what_was_changed),
 		cmocka_unit_test(a_socket_takes_three_bytes),
 		cmocka_unit_test(every_bit_counts),

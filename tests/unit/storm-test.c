@@ -275,8 +275,8 @@ static void a_plan_saves_them(void **state)
 		int three[3];
 		bool values_kept;
 	} cases[] = {
-		{18000, {2, 1, 3}, true},      {5000, {4, 1, 3}, true},
-		{100000, {7200, 75, 9}, true}, {1000000, {390, 2, 60}, true},
+		{18000, {2, 1, 3}, true},       {5000, {4, 1, 3}, true},
+		{100000, {7200, 75, 9}, false}, {1000000, {390, 2, 60}, true},
 		{20000, {60, 10, 6}, false}, /* ticks of intvl=10 meet others' first probes */
 		{30000, {20, 5, 4}, false},  /* 16 s is below a level of the wheel */
 	};
@@ -360,10 +360,6 @@ static void what_cannot_be_saved_is_said(void **state)
 		other = load;
 		other.backlog = remedy.backlog;
 		assert_true(remedy.backlog > load.backlog);
-		assert_int_equal(storm_plan(&other, &pace, &forecast), 1);
-		other = load;
-		other.sockets = remedy.sockets;
-		assert_in_range(remedy.sockets, 1, load.sockets - 1);
 		assert_int_equal(storm_plan(&other, &pace, &forecast), 1);
 		other = load;
 		other.settings.time_s = remedy.time_s;

@@ -176,14 +176,21 @@ static __always_inline __s32 due_ms(unsigned long expires)
 static __always_inline void fill_timer(struct socket_row *row, struct tcp_sock *tp)
 {
 	unsigned long expires;
+	__u8 level;
+	/* A listener's is armed by nobody: tcp_set_keepalive(). */
+	bool armed = keepalive_timer(tp, &expires, &level) && row->state != TCP_LISTEN;
 
 	row->known |= ROW_KNOWN_TIMER;
+	if (armed) {
+		row->known |= ROW_KNOWN_BUCKET;
+		row->expires_tick = (__u32)expires;
+		row->timer_level = level;
+	}
 	row->timer = transmit_timer(tp->inet_conn.icsk_pending);
 	if (row->timer) {
 		row->timer_ms = due_ms(tp->inet_conn.icsk_retransmit_timer.expires);
 	} else {
-		/* A listener's is armed by nobody: tcp_set_keepalive(). */
-		if (!keepalive_timer(tp, &expires) || row->state == TCP_LISTEN)
+		if (!armed)
 			return;
 		row->timer = ROW_TIMER_KEEPALIVE;
 		row->timer_ms = due_ms(expires);

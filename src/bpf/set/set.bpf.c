@@ -107,10 +107,11 @@ static __always_inline __u32 retransmits_ms(struct tcp_sock *tp)
 static __always_inline void fill_standing(struct change_standing *now, struct tcp_sock *tp)
 {
 	unsigned long expires;
+	__u8 level;
 
 	now->silence_ms = to_ms(silence_ticks(tp));
 	now->probes_out = tp->inet_conn.icsk_probes_out;
-	keepalive_timer(tp, &expires);
+	keepalive_timer(tp, &expires, &level);
 	now->due_ms = to_ms(ticks_until(expires));
 	if (tp->inet_conn.icsk_pending == ICSK_TIME_PROBE0) {
 		now->waits = CHANGE_WAIT_WINDOW;

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: MIT
+# tcpkeep set several times over thousands of idle loopback connections, whose probes all pass one queue: what is too
+# much in one change must not get by in parts, one after the other or at once. The crowd's own process tells who lives.
+
+# shellcheck disable=SC2154 # bats sets stderr
+bats_require_minimum_version 1.5.0
+
+CONNECTIONS=4000 # on each of two ports
+ENDS=16000
+HASTY="time=1 intvl=1 probes=1"
+
+setup_file() {
+	[ "$(id -u)" = 0 ] || skip "needs root"
+	[ "$(ulimit -Hn)" -ge $((ENDS + 100)) ] || skip "needs $((ENDS + 100)) descriptors"
+	PYTHON3=$(python3 -c 'import sys; print(sys.executable)') || skip "needs python3"
+	export PYTHON3
+}
+
+setup() {
+	STATE_DIRECTORY=$BATS_TEST_TMPDIR/state
+	export STATE_DIRECTORY
+	mkfifo "$BATS_TEST_TMPDIR/orders" "$BATS_TEST_TMPDIR/answers"
+	"$PYTHON3" "$SOURCE/tests/net/set-crowd.py" $CONNECTIONS 7000 7001 <"$BATS_TEST_TMPDIR/orders" \
+		>"$BATS_TEST_TMPDIR/answers" 3>&- &
+	CROWD=$!
+	exec 8>"$BATS_TEST_TMPDIR/orders" 9<"$BATS_TEST_TMPDIR/answers"
+	read -t 60 -r ready <&9
+	[ "$ready" = ready ]
+	LOST=$(lost)
+}
+
+# With all of its sockets.
+teardown() {
+	exec 8>&- 9<&-
+	wait "$CROWD" || true
+}
+
+alive() {
+	local answer
+	echo >&8
+	read -t 20 -r answer <&9
+	echo "$answer"
+}
+
+# counter NAME: of TcpExt.
+counter() {
+	awk -v name="$1" '/^TcpExt:/ {
+		if (!n) n = split($0, names)
+		else for (i = 1; i <= n; i++) if (names[i] == name) print $i
+	}' /proc/net/netstat
+}
+
+# Packets that a queue of received ones had no room for: of the whole machine.
+lost() {
+	local sum=0 dropped
+	while read -r _ dropped _; do
+		sum=$((sum + 16#$dropped))
+	done </proc/net/softnet_stat
+	echo $sum
+}
+
+# Until each has been asked five times. Who is asked once a second and may not lose one answer dies as well where the
+# machine stands still for half of one (net.ipv4.tcp_invalid_ratelimit): with no packet lost it is not of a storm.
+all_live_on() {
+	local keeps wanted deaths
+	keeps=$("$TCPKEEP" list keepalive=on state=established --json | wc -l)
+	[ "$keeps" -gt 0 ]
+	wanted=$(($(counter TCPKeepAlive) + 5 * keeps))
+	until [ "$(counter TCPKeepAlive)" -ge "$wanted" ]; do
+		read -t 0.2 -r <> <(:) || :
+	done
+	deaths=$(counter TCPAbortOnTimeout)
+	echo "$deaths died, $(($(lost) - LOST)) packets were lost"
+	[ "$deaths" -gt 0 ] || [ "$(alive)" -eq $ENDS ]
+	[ "$deaths" -eq 0 ] || [ "$(lost)" -eq "$LOST" ]
+}
+
+@test "four changes one after the other: what the queue has no room for is refused, and none dies" {
+	# In one it is refused.
+	# shellcheck disable=SC2086
+	run --separate-stderr "$TCPKEEP" set all $HASTY --dry-run
+	[ "$status" -eq 1 ]
+	[[ ${stderr_lines[-1]} == "tcpkeep: set: refused: the probes would overflow "* ]]
+	[[ ${stderr_lines[-1]} != *"sockets, or"* ]]
+	changed=0 refused=0
+	for selector in local=:7000 peer=:7000 local=:7001 peer=:7001; do
+		# shellcheck disable=SC2086
+		run --separate-stderr "$TCPKEEP" set $selector $HASTY --json
+		case $status in
+		0) changed=$((changed + 1)) ;;
+		1)
+			refused=$((refused + 1))
+			[[ ${stderr_lines[-1]} == "tcpkeep: set: refused: "* ]]
+			[[ $stderr =~ "4,00"[01]" sockets will probe (beside "(8,00|12,00)[0-9]" that do already)" ]]
+			;;
+		*) return 1 ;;
+		esac
+	done
+	echo "$changed accepted, $refused refused"
+	[ "$changed" -ge 2 ]
+	[ "$refused" -ge 1 ]
+	all_live_on
+	# What only asks less is welcome, however crowded it is, and makes room.
+	run --separate-stderr "$TCPKEEP" set keepalive=on probes=9
+	[ "$status" -eq 0 ]
+	run --separate-stderr "$TCPKEEP" set keepalive=on off
+	[ "$status" -eq 0 ]
+	# shellcheck disable=SC2086
+	run --separate-stderr "$TCPKEEP" set local=:7000 $HASTY
+	[ "$status" -eq 0 ]
+}
+
+@test "two changes at once: the second one waits for the first, and knows of it; none dies" {
+	# shellcheck disable=SC2086
+	"$TCPKEEP" set local=:7000 $HASTY --rate 1600 >"$BATS_TEST_TMPDIR/first" 2>&1 3>&- &
+	first=$!
+	until [ -e "$STATE_DIRECTORY/undo/1.set" ]; do
+		read -t 0.01 -r <> <(:) || :
+	done
+	# shellcheck disable=SC2086
+	run --separate-stderr "$TCPKEEP" set local=:7001 $HASTY --json
+	[[ $stderr == *"tcpkeep: set: waiting for change 1 of process $first to end ..."* ]]
+	[ "$status" -eq 0 ]
+	jq -e '.forecast.beside >= 3900 and .changed == 4000' <<<"${lines[-1]}"
+	wait $first
+	grep -qx '4,000 changed, 0 held already (tcpkeep set --undo 1)' "$BATS_TEST_TMPDIR/first"
+	all_live_on
+}
+
+@test "hours need not be waited for: 16,000 sockets with the kernel's own values at once" {
+	started=$EPOCHSECONDS
+	run --separate-stderr "$TCPKEEP" set all time=7200 intvl=75 probes=9 --json
+	[ "$status" -eq 0 ]
+	jq -e '.changed == 16000 and .forecast.safe and .forecast.deaths == 0 and .forecast.takes_s <= 120' <<<"${lines[-1]}"
+	[ $((EPOCHSECONDS - started)) -le 150 ]
+	[ "$(alive)" -eq $ENDS ]
+}
