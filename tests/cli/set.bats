@@ -385,7 +385,7 @@ steps() {
 	# As many calls each time: what probes already is looked for where there are many sockets, and in the namespaces
 	# of the processes that are seen.
 	hold 260 unshare --pid --fork --mount-proc --kill-child
-	words="peer=:5432,:5433 $THREE --rate 50"
+	words="peer=:5432,:5433 $THREE --rate 10"
 	# shellcheck disable=SC2086
 	among_few strace -f -o "$BATS_TEST_TMPDIR/trace" -e trace=$calls "$TCPKEEP" set $words
 	set_ --undo
@@ -526,14 +526,14 @@ all_old() {
 @test "a change that fails in the midst of it tells how far it came, and is undone" {
 	command -v strace >/dev/null || skip "needs strace"
 	export ASAN_OPTIONS=detect_leaks=0
-	# As many calls each time: as above.
+	# As many calls each time, as above; and so slowly that each socket has a read of its own.
 	hold 260 unshare --pid --fork --mount-proc --kill-child
-	among_few strace -o "$BATS_TEST_TMPDIR/trace" -e trace=read "$TCPKEEP" set peer=:5432,:5433 time=60 --rate 50
+	among_few strace -o "$BATS_TEST_TMPDIR/trace" -e trace=read "$TCPKEEP" set peer=:5432,:5433 time=60 --rate 10
 	set_ --undo
-	# A socket for each of the last reads; the last but one says that there are no more.
-	number=$(($(grep -c '^read(' "$BATS_TEST_TMPDIR/trace") - 3))
+	# A socket for each of the last reads; the very last one says that there are no more.
+	number=$(($(grep -c '^read(' "$BATS_TEST_TMPDIR/trace") - 2))
 	run --separate-stderr among_few strace -o /dev/null -e trace=read -e inject=read:error=EIO:when=$number \
-		"$TCPKEEP" set peer=:5432,:5433 time=60 --rate 50
+		"$TCPKEEP" set peer=:5432,:5433 time=60 --rate 10
 	[ "$status" -eq 3 ]
 	[[ $stderr == *"walk over the sockets: Input/output error"*"'tcpkeep set --undo 2' goes back"* ]]
 	[[ ${lines[-1]} =~ ^[12]\ changed,\ 0\ held\ already,\ [12]\ not\ reached\ \(tcpkeep\ set\ --undo\ 2\)$ ]]
