@@ -1,43 +1,14 @@
 /* SPDX-License-Identifier: MIT */
+/* Who is in the simulation, when it begins, and when it has been run for long enough. */
 #include "storm-model.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/cleanup.h"
 #include "base/macro.h"
 #include "keepalive/wheel.h"
-#include "storm-standing.h"
-
-/*
- * A cohort is sockets that the wheel cannot tell apart: armed into one bucket one after the other,
- * with the same history. The kernel runs the buckets of a tick from the coarsest level down
- * (expire_timers() from __run_timers()), and a bucket from the last armed to the first
- * (hlist_add_head()): who lost stands in front the next time, within one bucket.
- */
-struct cohort {
-	uint64_t tick;  /* in which it fires */
-	uint64_t width; /* of its bucket: the level of the wheel */
-	uint64_t serial;
-	uint64_t heard; /* the tick of the last answer */
-	uint64_t sockets;
-	unsigned lost; /* in a row */
-	unsigned kind; /* index into kinds[] */
-};
-
-/* The values that some of the sockets have, in ticks. */
-struct kind {
-	uint64_t time, intvl;
-	uint64_t user_timeout; /* 0: none */
-	unsigned probes;       /* lost in a row that it dies of */
-};
-
-/* Of those that the change moves. */
-#define MOVED_MAX   32
-#define KINDS_MAX   (MOVED_MAX + STORM_STANDING_KINDS)
-#define COHORTS_MAX 16384
-#define NONE        UINT32_MAX
+#include "storm-ticks.h"
 
 /* A step is what one tick does to one cohort: this many keep a forecast within milliseconds. */
 #define STEPS_MAX          200000
@@ -58,255 +29,13 @@ struct kind {
 #define START_KNOWN_S 5
 
 #define WALK_BUCKETS 256
-#define LONG_AGO_TICKS                                                                             \
-	(1ULL << 36)      /* before the start: every socket has been silent for longer             \
-			   */
-#define SECOND_TICKS 1000 /* the most that HZ can be here */
-#define NS_IN_S      1000000000ULL
 
-struct storm {
-	const struct storm_load *load;
-	const struct storm_cost *cost;
-	enum storm_until until;
-	struct kind kinds[KINDS_MAX];
-	unsigned n_kinds, n_moved; /* the moved ones come first */
-	unsigned steps_max;
-	uint64_t tick_ns;
+/* Before the start: every socket has been silent for longer. */
+#define LONG_AGO_TICKS (1ULL << 36)
 
-	struct cohort *cohorts;
-	uint32_t *heap; /* the cohort that fires next first, then the free ones */
-	uint32_t used;
-	uint32_t last; /* the cohort that was armed last, or NONE */
-	uint64_t serial;
+#define NS_IN_S 1000000000ULL
 
-	/* The one queue: timers are run before received packets are (softirq order). */
-	uint64_t cursor_ns; /* until when the processor sends */
-	uint64_t queued;
-
-	uint64_t tick_sent, sent, mark_sent, mark_tick;
-	uint64_t last_loss_tick;
-	struct {
-		uint64_t tick, sent;
-	} second[SECOND_TICKS];
-	unsigned second_first, second_used;
-	uint64_t second_sent;
-	struct storm_forecast forecast;
-};
-
-/* ----------------------------------------------------------------------------------- the heap */
-
-static bool fires_before(const struct cohort *a, const struct cohort *b)
-{
-	if (a->tick != b->tick)
-		return a->tick < b->tick;
-	if (a->width != b->width)
-		return a->width > b->width;
-	return a->serial > b->serial;
-}
-
-static void heap_swap(struct storm *storm, uint32_t i, uint32_t j)
-{
-	uint32_t index = storm->heap[i];
-
-	storm->heap[i] = storm->heap[j];
-	storm->heap[j] = index;
-}
-
-static bool heap_before(const struct storm *storm, uint32_t i, uint32_t j)
-{
-	return fires_before(&storm->cohorts[storm->heap[i]], &storm->cohorts[storm->heap[j]]);
-}
-
-static void heap_up(struct storm *storm, uint32_t i)
-{
-	while (i > 0 && heap_before(storm, i, (i - 1) / 2)) {
-		heap_swap(storm, i, (i - 1) / 2);
-		i = (i - 1) / 2;
-	}
-}
-
-static void heap_down(struct storm *storm, uint32_t i)
-{
-	uint32_t child;
-
-	while ((child = 2 * i + 1) < storm->used) {
-		if (child + 1 < storm->used && heap_before(storm, child + 1, child))
-			child++;
-		if (!heap_before(storm, child, i))
-			break;
-		heap_swap(storm, i, child);
-		i = child;
-	}
-}
-
-/* Takes the first one out. */
-static struct cohort heap_pop(struct storm *storm)
-{
-	uint32_t index = storm->heap[0];
-
-	if (storm->last == index)
-		storm->last = NONE;
-	heap_swap(storm, 0, --storm->used);
-	heap_down(storm, 0);
-	return storm->cohorts[index];
-}
-
-/*
- * Puts so many sockets where they fire. Without room for another cohort, they join the one armed
- * before, and of both histories the worse one counts.
- */
-static void place(struct storm *storm, struct cohort cohort)
-{
-	struct cohort *last = storm->last == NONE ? NULL : &storm->cohorts[storm->last];
-
-	if (cohort.sockets == 0)
-		return;
-	cohort.serial = storm->serial++;
-	if (last && last->tick == cohort.tick && last->width == cohort.width &&
-	    last->heard == cohort.heard && last->lost == cohort.lost && last->kind == cohort.kind) {
-		last->sockets += cohort.sockets;
-		return;
-	}
-	if (storm->used == COHORTS_MAX) {
-		if (!last)
-			last = &storm->cohorts[storm->heap[0]];
-		last->sockets += cohort.sockets;
-		last->lost = MAX(last->lost, cohort.lost);
-		last->heard = MIN(last->heard, cohort.heard);
-		return;
-	}
-	storm->last = storm->heap[storm->used];
-	storm->cohorts[storm->last] = cohort;
-	heap_up(storm, storm->used++);
-}
-
-/* Arms so many sockets' timers; the cohort says all but when it fires. */
-static void arm(struct storm *storm, struct cohort cohort, uint64_t now, uint64_t delay)
-{
-	cohort.tick = now + tcpkeep_wheel_delay(now, delay);
-	cohort.width = wheel_bucket(delay);
-	place(storm, cohort);
-}
-
-/* ------------------------------------------------------------------------------------ a tick */
-
-static void count_second(struct storm *storm, uint64_t tick, uint64_t sent)
-{
-	if (sent == 0)
-		return;
-	while (storm->second_used > 0 &&
-	       storm->second[storm->second_first].tick + storm->load->hz <= tick) {
-		storm->second_sent -= storm->second[storm->second_first].sent;
-		storm->second_first = (storm->second_first + 1) % SECOND_TICKS;
-		storm->second_used--;
-	}
-	storm->second[(storm->second_first + storm->second_used) % SECOND_TICKS].tick = tick;
-	storm->second[(storm->second_first + storm->second_used) % SECOND_TICKS].sent = sent;
-	storm->second_used++;
-	storm->second_sent += sent;
-	storm->forecast.peak_per_s = MAX(storm->forecast.peak_per_s, storm->second_sent);
-	storm->forecast.peak_per_tick = MAX(storm->forecast.peak_per_tick, sent);
-}
-
-/* Who is nearest to death. */
-static void count_worst(struct storm *storm, unsigned lost, unsigned of)
-{
-	struct storm_forecast *forecast = &storm->forecast;
-
-	if (forecast->worst_of > 0 &&
-	    (uint64_t)lost * forecast->worst_of <= (uint64_t)forecast->worst_lost * of)
-		return;
-	forecast->worst_lost = lost;
-	forecast->worst_of = of;
-}
-
-/* What the queue takes of so many probes; the rest is lost. */
-static void send_probes(struct storm *storm, const struct cohort *cohort, uint64_t sockets,
-			uint64_t now)
-{
-	uint64_t intvl = storm->kinds[cohort->kind].intvl;
-	uint64_t room = storm->load->backlog - MIN(storm->queued, storm->load->backlog);
-	struct cohort answered = *cohort, unheard = *cohort;
-
-	answered.sockets = MIN(sockets, room);
-	answered.lost = 0;
-	answered.heard = now;
-	unheard.sockets = sockets - answered.sockets;
-	unheard.lost++;
-	arm(storm, answered, now, intvl);
-	arm(storm, unheard, now, intvl);
-	storm->queued += answered.sockets;
-	storm->cursor_ns += sockets * storm->cost->send_ns;
-	storm->sent += sockets;
-	storm->tick_sent += sockets;
-	if (unheard.sockets == 0)
-		return;
-	storm->last_loss_tick = now;
-	storm->forecast.lost += unheard.sockets;
-	storm->forecast.lost_in_row_max = MAX(storm->forecast.lost_in_row_max, unheard.lost);
-	count_worst(storm, unheard.lost, storm->kinds[cohort->kind].probes);
-}
-
-static bool is_dead(const struct storm *storm, const struct cohort *cohort, uint64_t now)
-{
-	const struct kind *kind = &storm->kinds[cohort->kind];
-
-	if (cohort->lost == 0)
-		return false;
-	if (kind->user_timeout > 0)
-		return now - cohort->heard >= kind->user_timeout;
-	return cohort->lost >= kind->probes;
-}
-
-/* tcp_keepalive_timer(), for a whole cohort. Jiffies pass while it sends: in pieces of a tick. */
-static unsigned fire(struct storm *storm, struct cohort cohort)
-{
-	unsigned steps = 0;
-
-	while (cohort.sockets > 0) {
-		uint64_t now = MAX(cohort.tick, storm->cursor_ns / storm->tick_ns);
-		uint64_t left_ns = (now + 1) * storm->tick_ns - storm->cursor_ns;
-		uint64_t piece = left_ns / storm->cost->send_ns + 1;
-		uint64_t time = storm->kinds[cohort.kind].time;
-
-		steps++;
-		if (is_dead(storm, &cohort, now)) {
-			storm->forecast.deaths += cohort.sockets;
-			break;
-		}
-		if (now - cohort.heard < time) {
-			arm(storm, cohort, now, time - (now - cohort.heard));
-			break;
-		}
-		piece = MIN(piece, cohort.sockets);
-		send_probes(storm, &cohort, piece, now);
-		cohort.sockets -= piece;
-	}
-	return steps;
-}
-
-/* All that fires in the next tick. A tick that begins before the one before it has sent all is run
- * with it, and the queue is not drained in between. */
-static unsigned run_tick(struct storm *storm)
-{
-	uint64_t tick = storm->cohorts[storm->heap[0]].tick;
-	uint64_t start_ns = tick * storm->tick_ns;
-	unsigned steps = 0;
-
-	if (start_ns >= storm->cursor_ns) {
-		uint64_t drained = (start_ns - storm->cursor_ns) / storm->cost->drain_ns;
-
-		storm->queued -= MIN(storm->queued, drained);
-		storm->cursor_ns = start_ns;
-	}
-	storm->tick_sent = 0;
-	while (storm->used > 0 && storm->cohorts[storm->heap[0]].tick == tick)
-		steps += fire(storm, heap_pop(storm));
-	count_second(storm, tick, storm->tick_sent);
-	return steps;
-}
-
-/* ---------------------------------------------------------------------------------- the whole */
+/* ------------------------------------------------------------------------------- who is in it */
 
 /* The i-th of n values from most - spread to most, in ticks. */
 static uint64_t spread_ticks(const struct storm *storm, unsigned most, unsigned spread, unsigned i,
@@ -361,13 +90,13 @@ static void make_standing(struct storm *storm, uint64_t now)
 
 		if (storm->load->without_ours && standing->kinds[bin->kind].ours)
 			continue;
-		place(storm, (struct cohort){
-				     .tick = tick,
-				     .width = 1ULL << 3 * bin->level,
-				     .heard = tick - storm->kinds[kind].time,
-				     .sockets = bin->sockets,
-				     .kind = kind,
-			     });
+		storm_place(storm, (struct cohort){
+					   .tick = tick,
+					   .width = 1ULL << 3 * bin->level,
+					   .heard = tick - storm->kinds[kind].time,
+					   .sockets = bin->sockets,
+					   .kind = kind,
+				   });
 	}
 }
 
@@ -407,7 +136,8 @@ static void walk_kind(struct storm *storm, unsigned kind, uint64_t begin, uint64
 		uint64_t upto = from + tcpkeep_wheel_delay(now, delay) - delay;
 		uint64_t share = upto >= ticks ? sockets : (sockets * upto + ticks - 1) / ticks;
 
-		arm(storm, (struct cohort){.sockets = share - done, .kind = kind}, now, delay);
+		storm_arm(storm, (struct cohort){.sockets = share - done, .kind = kind}, now,
+			  delay);
 		done = share;
 		from = upto;
 	}
@@ -504,7 +234,7 @@ static unsigned run_near(struct storm *storm, const struct periods *periods, uin
 			storm->mark_tick = tick;
 			storm->mark_sent = storm->sent;
 		}
-		steps += run_tick(storm);
+		steps += storm_run_tick(storm);
 	}
 	return steps;
 }
@@ -539,8 +269,7 @@ static uint64_t leave_out(struct storm *storm, const struct periods *periods)
 		cohort->tick += left_out;
 		cohort->heard += left_out;
 	}
-	for (uint32_t i = storm->used / 2; i-- > 0;)
-		heap_down(storm, i);
+	storm_reorder(storm);
 	return next;
 }
 
@@ -559,7 +288,7 @@ static unsigned run_far(struct storm *storm, const struct periods *periods, unsi
 			next = MAX(leave_out(storm, periods), tick + 1);
 			steps += storm->used / LOOKS_IN_STEP;
 		}
-		steps += run_tick(storm);
+		steps += storm_run_tick(storm);
 	}
 	return steps;
 }

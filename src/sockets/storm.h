@@ -82,10 +82,11 @@ int storm_forecast(const struct storm_load *load, const struct storm_pace *pace,
 		   struct storm_forecast *ret);
 
 /*
- * The quickest pace that is safe: no probe lost where that can be had soon; else so few in a row
- * that a healthy connection keeps a margin. Half of the backlog and twice the processor's work are
- * taken for granted. Returns 1: safe; 0: none is, *ret_pace is the least bad one. ret_forecast is
- * what comes of it with the whole backlog. Errors as storm_forecast().
+ * A pace that is safe: no probe lost where that can be had within two minutes; else so few in a row
+ * that every healthy connection, of those that stand as well, keeps a margin; and only then a
+ * longer walk, the quickest. Half of the backlog and twice the processor's work are taken for
+ * granted. Returns 1: safe; 0: none is, *ret_pace is the least bad one. ret_forecast is what comes
+ * of it with the whole backlog. Errors as storm_forecast().
  */
 int storm_plan(const struct storm_load *load, struct storm_pace *ret_pace,
 	       struct storm_forecast *ret_forecast);

@@ -135,3 +135,19 @@ all_live_on() {
 	[ $((EPOCHSECONDS - started)) -le 150 ]
 	[ "$(alive)" -eq $ENDS ]
 }
+
+@test "where too much probes already, next to nothing may be added, nothing more, and what relieves it" {
+	run --separate-stderr "$TCPKEEP" set local=:7000,:7001 state=established time=30 intvl=1 probes=1 \
+		--force --rate 100000000
+	[ "$status" -eq 0 ]
+	port=$(ss -Htn state established "dport = :7000" | awk '{ sub(/.*:/, "", $3); print $3; exit }')
+	run --separate-stderr "$TCPKEEP" set local=:"$port" time=60 intvl=10 probes=6
+	[ "$status" -eq 0 ]
+	[[ $stderr == *"warning: set: 8,000 sockets probe already"*"adds next to nothing"* ]]
+	run --separate-stderr "$TCPKEEP" set peer=:7000 time=60 intvl=1 probes=1
+	[ "$status" -eq 1 ]
+	[[ ${stderr_lines[-1]} == *"refused: 8,00"[01]" sockets probe already, most of them with a time of 30, an intvl of 1"* ]]
+	run --separate-stderr "$TCPKEEP" set keepalive=on off
+	[ "$status" -eq 0 ]
+	[ "$(alive)" -eq $ENDS ]
+}
