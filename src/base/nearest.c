@@ -17,9 +17,7 @@ static bool is_same(char a, char b)
 	return a == b || (folded >= 'a' && folded <= 'z' && folded == (unsigned char)(b | 0x20));
 }
 
-/* How many edits (insert, delete, replace, swap of neighbours) make a into b; words over 32 bytes:
- * far. */
-static unsigned edit_distance(const char *a, size_t a_len, const char *b, size_t b_len)
+unsigned edit_distance(const char *a, size_t a_len, const char *b, size_t b_len)
 {
 	unsigned rows[3][WORD_MAX + 1];
 	unsigned *before = rows[0], *above = rows[1], *row = rows[2];

@@ -114,7 +114,7 @@ static int take_row(const struct snapshot_row *row, void *userdata)
 	struct standing_walk *walk = userdata;
 	const struct numbered *item = NULL;
 
-	list_progress_count(&walk->job->looking);
+	progress_count(&walk->job->looking);
 	if (key.cookie)
 		item = bsearch(&key, walk->items, walk->n, sizeof(key), compare_numbered);
 	return set_standing_take(walk->job, row, item ? &walk->job->set.kinds[item->kind] : NULL);
@@ -152,9 +152,9 @@ static int walk_all(struct set_job *job, struct tcpkeep_error *ret_error)
 	for (size_t i = 0; i < set->n; i++)
 		items[i] = (struct numbered){set->items[i].cookie, set->items[i].kind};
 	qsort(items, set->n, sizeof(*items), compare_numbered);
-	list_progress_start(&job->looking, !job->wants_rows);
+	progress_start(&job->looking, 0, job->wants_rows);
 	r = look(&walk, ret_error);
-	list_progress_clear(&job->looking);
+	progress_clear(&job->looking);
 	return r;
 }
 
