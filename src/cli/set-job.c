@@ -115,6 +115,8 @@ int set_job_collect(struct set_job *job)
 	int r;
 
 	r = set_report_open(job);
+	if (r == 0 && set_standing_covers(job))
+		r = own_addresses_read(&job->addresses);
 	if (r == 0) {
 		progress_start(&job->looking, 0, job->wants_rows);
 		r = look_as_needed(job, &error);
@@ -222,6 +224,7 @@ void set_job_clear(struct set_job *job)
 	set_lock_release(job);
 	rows_close(job->rows);
 	free(job->standing);
+	own_addresses_clear(&job->addresses);
 	change_set_clear(&job->set);
 	users_free(&job->view.users);
 	cleanup_close(&job->netns);

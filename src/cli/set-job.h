@@ -16,6 +16,7 @@
 #include "progress.h"
 #include "sockets/change.h"
 #include "sockets/journal.h"
+#include "sockets/own-addresses.h"
 #include "sockets/snapshot.h"
 #include "sockets/storm-standing.h"
 #include "sockets/storm.h"
@@ -77,6 +78,7 @@ struct set_job {
 
 	/* The storm. */
 	unsigned hz;
+	struct own_addresses addresses;
 	struct storm_standing *standing; /* what probes beside them; NULL: not looked at, or none */
 	bool judged;        /* there is a forecast: timers are moved, or made to probe more often */
 	bool backlog_known; /* the machine's own is to be read */

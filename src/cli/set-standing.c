@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What probes already beside the sockets of a change, on the whole machine as far as it can be
- * seen: the queue that overflows is that of all its namespaces.
+ * seen: the queue that overflows is that of all its namespaces. A server's many connections to the
+ * world, whose probes leave through a card, are none of it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -82,6 +83,8 @@ int set_standing_take(struct set_job *job, const struct snapshot_row *row,
 
 	if (kind && change_kind_moves(kind))
 		return 0;
+	if (!own_addresses_have(&job->addresses, row->socket.peer))
+		return 0;
 	if (!job->standing)
 		job->standing = storm_standing_new(row->netns->kernel.hz);
 	if (!job->standing)
@@ -153,7 +156,9 @@ static int walk_all(struct set_job *job, struct tcpkeep_error *ret_error)
 		items[i] = (struct numbered){set->items[i].cookie, set->items[i].kind};
 	qsort(items, set->n, sizeof(*items), compare_numbered);
 	progress_start(&job->looking, 0, job->wants_rows);
-	r = look(&walk, ret_error);
+	r = own_addresses_read(&job->addresses);
+	if (r == 0)
+		r = look(&walk, ret_error);
 	progress_clear(&job->looking);
 	return r;
 }

@@ -127,6 +127,33 @@ all_live_on() {
 	all_live_on
 }
 
+@test "connections to the world count for nothing: what they probe leaves by a card" {
+	# The clients' peer is an address that this machine has not: the server behind it is here all the same.
+	nft "add table ip world; add chain ip world out { type nat hook output priority -100; }"
+	nft "add rule ip world out ip daddr 192.0.2.1 tcp dport 7002 dnat to 127.0.0.1:7003"
+	ip route add 192.0.2.0/24 dev lo
+	"$PYTHON3" - 192.0.2.1 7002 600 >"$BATS_TEST_TMPDIR/world" 3>&- <<'END' &
+import signal, socket, sys
+server = socket.create_server(("127.0.0.1", 7003), backlog=1000)
+ends = [socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=5) for _ in range(int(sys.argv[3]))]
+for end in ends:
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+print("ready", flush=True)
+signal.pause()
+END
+	world=$!
+	until grep -q ready "$BATS_TEST_TMPDIR/world"; do
+		kill -0 $world
+		read -t 0.02 -r <> <(:) || :
+	done
+	[ "$("$TCPKEEP" list keepalive=on peer=192.0.2.1 | grep -c 192.0.2.1)" -eq 600 ]
+	port=$(ss -Htn state established "dport = :7000" | awk '{ sub(/.*:/, "", $3); print $3; exit }')
+	run --separate-stderr "$TCPKEEP" set local=:"$port" time=60 intvl=10 probes=6 --json
+	kill $world
+	[ "$status" -eq 0 ]
+	jq -e '.forecast.beside < 300' <<<"${lines[-1]}"
+}
+
 @test "hours need not be waited for: 16,000 sockets with the kernel's own values at once" {
 	started=$EPOCHSECONDS
 	run --separate-stderr "$TCPKEEP" set all time=7200 intvl=75 probes=9 --json
