@@ -80,6 +80,11 @@ int parse_settings_operands(const struct invocation *invocation, int scope,
 			say_error("%s: %s", invocation->command->name, error.message);
 			return EXIT_USAGE;
 		}
+		if (settings.fields & word.fields & TCPKEEP_ON && settings.on != word.on) {
+			say_error("%s: on and off contradict each other; give one",
+				  invocation->command->name);
+			return EXIT_USAGE;
+		}
 		if (settings.fields & word.fields) {
 			say_error("%s: '%s' gives a setting again; give each once",
 				  invocation->command->name, invocation->operands[i]);

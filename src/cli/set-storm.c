@@ -219,9 +219,10 @@ static int judge(struct set_job *job)
 		return r;
 	job->crowded = r == 1;
 	job->refused = !job->crowded || !adds_little(job);
-	if (job->refused || job->rate > 0)
+	if (job->refused)
 		return 0;
-	job->pace = (struct storm_pace){0};
+	/* Spreading so few values would change nothing but these. */
+	job->pace = (struct storm_pace){.per_s = job->rate};
 	return storm_forecast(&job->load, &job->pace, &job->forecast);
 }
 

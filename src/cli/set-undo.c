@@ -23,6 +23,7 @@ struct undo {
 	struct journal_head head;
 	struct change_set set; /* ordered by cookie */
 	size_t later;          /* sockets that later changes have changed again */
+	bool *is_later;        /* by item; NULL: none */
 };
 
 static int fail(const struct tcpkeep_error *error, int r)
@@ -132,21 +133,23 @@ static int compare_cookie(const void *key, const void *member)
 }
 
 /* The own items of the entry, which a walk meets in any order. */
-static const struct change_kind *find_change(const struct undo *undo, uint64_t cookie)
+static const struct change_item *find_item(const struct undo *undo, uint64_t cookie)
 {
-	const struct change_item *item =
-		bsearch(&cookie, undo->set.items, undo->set.n, sizeof(*item), compare_cookie);
-
-	return item ? &undo->set.kinds[item->kind] : NULL;
+	return bsearch(&cookie, undo->set.items, undo->set.n, sizeof(struct change_item),
+		       compare_cookie);
 }
 
 static enum change_result plan_undo(struct set_job *job, const struct snapshot_row *row,
 				    struct change_kind *ret, enum change_reason *ret_reason)
 {
-	const struct change_kind *change = NULL;
+	const struct undo *undo = job->undo;
+	const struct change_item *item = NULL;
+	const struct change_kind *change;
+	enum change_result result;
 
 	if (row->socket.cookie)
-		change = find_change(job->undo, row->socket.cookie);
+		item = find_item(undo, row->socket.cookie);
+	change = item ? &undo->set.kinds[item->kind] : NULL;
 	/* Before 5.8 each namespace counted its own: net/core/sock_diag.c, sock_gen_cookie(). */
 	if (change && change->netns != row->netns->inode)
 		change = NULL;
@@ -154,8 +157,13 @@ static enum change_result plan_undo(struct set_job *job, const struct snapshot_r
 	/* Not one of the change's: it is passed over. */
 	if (!change)
 		return CHANGE_SKIPPED;
-	return change_plan_undo(row, change, job->undo->head.state == JOURNAL_BEGUN, ret,
-				ret_reason);
+	result = change_plan_undo(row, change, undo->head.state == JOURNAL_BEGUN, ret, ret_reason);
+	/* A later change may have given it the same again: that is the later one's to give back. */
+	if (result == CHANGE_DONE && undo->is_later && undo->is_later[item - undo->set.items]) {
+		*ret_reason = CHANGE_REASON_SINCE;
+		return CHANGE_REFUSED;
+	}
+	return result;
 }
 
 static uint64_t own_netns(void)
@@ -184,32 +192,39 @@ static int write_state(struct undo *undo, enum journal_state state, struct tcpke
 	return journal_replace(undo->dir, undo->id, &head, &undo->set, NULL, ret_error);
 }
 
-/* Sockets of a later change that has given them other values of the same settings. */
-static size_t count_common(const struct undo *undo, const struct change_set *later)
+/* Marks the sockets to which a later change has given values of the same settings; how many. */
+static size_t mark_common(struct undo *undo, const struct change_set *later)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < later->n; i++) {
 		const struct change_kind *kind = &later->kinds[later->items[i].kind];
-		const struct change_kind *own = find_change(undo, later->items[i].cookie);
+		const struct change_item *item = find_item(undo, later->items[i].cookie);
+		const struct change_kind *own = item ? &undo->set.kinds[item->kind] : NULL;
 
-		n += own && own->netns == kind->netns && own->wanted.fields & kind->wanted.fields;
+		if (!own || own->netns != kind->netns ||
+		    !(own->wanted.fields & kind->wanted.fields))
+			continue;
+		undo->is_later[item - undo->set.items] = true;
+		n++;
 	}
 	return n;
 }
 
 /*
- * What a later change has changed again no longer has what this one gave it, and is left alone: the
- * later one has to be undone before. Nothing is said of entries that cannot be read: the history
- * does.
+ * What a later change has changed again is left alone: the later one has to be undone before.
+ * Nothing is said of entries that cannot be read: the history does.
  */
-static void look_for_later(struct undo *undo)
+static int look_for_later(struct undo *undo)
 {
 	_cleanup_free_ uint64_t *ids = NULL;
 	size_t n;
 
+	undo->is_later = calloc(undo->set.n + 1, sizeof(*undo->is_later));
+	if (!undo->is_later)
+		return -ENOMEM;
 	if (journal_list(undo->dir, &ids, &n) < 0)
-		return;
+		return 0;
 	for (; n > 0 && ids[n - 1] > undo->id; n--) {
 		struct change_set set = {0};
 		struct journal_head head;
@@ -218,7 +233,7 @@ static void look_for_later(struct undo *undo)
 		if (journal_read(undo->dir, ids[n - 1], &head, &set, NULL) < 0)
 			continue;
 		if (head.state != JOURNAL_UNDONE && is_this_boot(&head))
-			common = count_common(undo, &set);
+			common = mark_common(undo, &set);
 		change_set_clear(&set);
 		undo->later += common;
 		if (common > 0)
@@ -228,6 +243,7 @@ static void look_for_later(struct undo *undo)
 				    (unsigned long long)ids[n - 1], common,
 				    (unsigned long long)ids[n - 1]);
 	}
+	return 0;
 }
 
 /* A kill in the midst of it must be known to whoever tries again. */
@@ -265,7 +281,8 @@ static int run_undo(struct set_job *job, struct undo *undo, const struct invocat
 	job->undo = undo;
 	job->plan = plan_undo;
 	job->expected = undo->set.n;
-	look_for_later(undo);
+	if (look_for_later(undo) < 0)
+		return set_job_fail(job, &(struct tcpkeep_error){.message = ""}, -ENOMEM);
 	job->all_netns = is_elsewhere(&undo->set, own_netns());
 	mark_begun(job, undo);
 	status = set_job_run(job);
@@ -281,6 +298,7 @@ int set_undo(struct set_job *job, const struct invocation *invocation)
 	if (undo.dir < 0 && undo.dir != -ENOENT)
 		return EXIT_FAILED;
 	status = run_undo(job, &undo, invocation);
+	free(undo.is_later);
 	change_set_clear(&undo.set);
 	cleanup_close(&undo.dir);
 	return status;

@@ -17,8 +17,9 @@ static int cannot_open(const char *cgroup, int r, struct tcpkeep_error *ret_erro
 
 	if (r == -EOPNOTSUPP)
 		return error_set(ret_error, r,
-				 "cgroup2 is not mounted on this machine; mount -t cgroup2 cgroup2 "
-				 "/sys/fs/cgroup (or beneath it), or use 'tcpkeep run'");
+				 "cgroup2 is not mounted here; 'ip netns exec' hides it ('nsenter "
+				 "--net=/run/netns/NAME' does not), otherwise 'mount -t cgroup2 "
+				 "cgroup2 /sys/fs/cgroup', or use 'tcpkeep run'");
 	escape_text(cgroup, strlen(cgroup), shown, sizeof(shown));
 	if (r == -ENOENT || r == -ENOTDIR)
 		return error_set(ret_error, -ENOENT,

@@ -241,6 +241,10 @@ static bool add_word(struct policy_reader *reader, const struct policy_entry *en
 		policy_fail(reader, value ? value->line : entry->key.line, "%s", error.message);
 		return false;
 	}
+	if (settings->fields & word.fields & TCPKEEP_ON && settings->on != word.on) {
+		policy_fail(reader, entry->key.line, "on and off contradict each other; give one");
+		return false;
+	}
 	if (settings->fields & word.fields) {
 		policy_fail(reader, entry->key.line,
 			    "%s: stands twice in one block; once is enough",

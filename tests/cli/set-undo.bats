@@ -68,6 +68,15 @@ load set
 	[ "$output" = "1 changed, 0 as before already" ]
 	[ -z "$stderr" ]
 	expect v4 0 7200 75 9 90000 alive
+	# The same values again are the later change's to give back.
+	# shellcheck disable=SC2086
+	set_ peer=:5433 $THREE
+	set_ peer=:5433 off
+	# shellcheck disable=SC2086
+	set_ peer=:5433 $THREE
+	set_ --undo 5
+	[ "$status" -eq 1 ]
+	expect v6 1 60 10 6 0 alive
 }
 
 @test "--undo leaves alone what somebody else has changed since, and what is gone" {
