@@ -17,12 +17,22 @@
 #define EACH_LISTED  8192 /* powers of two */
 #define EACH_CHANGED 16
 
+/* Few may be changed one in a second, and each is told. */
+#define FEW 4096
+
 static uint64_t now_ms(void)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static size_t look_each(size_t total)
+{
+	if (total == 0)
+		return EACH_LISTED;
+	return total <= FEW ? 1 : EACH_CHANGED;
 }
 
 void progress_start(struct progress *progress, size_t total, bool rows)
@@ -32,7 +42,7 @@ void progress_start(struct progress *progress, size_t total, bool rows)
 	*progress = (struct progress){
 		.wanted = isatty(STDERR_FILENO) && (!rows || !isatty(STDOUT_FILENO)),
 		.total = total,
-		.mask = (total > 0 ? EACH_CHANGED : EACH_LISTED) - 1,
+		.mask = look_each(total) - 1,
 		.started_ms = now,
 		.next_ms = now + FIRST_AFTER_MS,
 	};
