@@ -333,9 +333,7 @@ static int run_beside(struct start *start, bool json)
 	method_finish(run);
 	if (r < 0)
 		return fail_exec(start->argv[0], r);
-	/* 0: it was never entered, and why has been said. */
-	if (run->report->method)
-		run_report_print(run->report, &run->plan, json);
+	run_report_print(run->report, &run->plan, json);
 	supervise_end_as(status);
 }
 

@@ -134,7 +134,7 @@ static void tell_sets(const struct report *report, const char *settings)
 static void tell_rest(const struct report *report)
 {
 	const struct method_counts *counts = counts_of(report);
-	char refused[256] = "", name[32];
+	char refused[320] = "", name[32];
 	size_t n = 0;
 
 	for (int i = 0; i < REPORT_ERRORS && report->errors[i].number; i++)
@@ -227,12 +227,21 @@ static void report_as_json(const struct report *report, const struct plan *plan)
 	json_end_object(&json);
 }
 
-void run_report_print(const struct report *report, const struct plan *plan, bool as_json)
+void run_report_print(const struct report *shared, const struct plan *plan, bool as_json)
 {
-	if (as_json)
-		report_as_json(report, plan);
+	struct report report = *shared;
+
+	/* Every program of the run may write there, also one of another user's, and still does. */
+	report.method = __atomic_load_n(&shared->method, __ATOMIC_RELAXED);
+	if (report.method > n_methods)
+		say_error(
+			"run: --report: a program has overwritten the counters: nothing is known");
+	else if (report.method == 0)
+		return; /* it was never entered, and why has been said */
+	else if (as_json)
+		report_as_json(&report, plan);
 	else
-		report_as_text(report, plan);
+		report_as_text(&report, plan);
 }
 
 int run_report_fail(int r)

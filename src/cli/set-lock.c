@@ -94,6 +94,9 @@ static int open_lock(const char *state_dir, struct tcpkeep_error *ret_error)
 	if (dir < 0)
 		return dir;
 	fd = openat(dir, LOCK_FILE, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	/* Nothing can be changed without the journal, but undone it can. */
+	if (fd < 0 && errno == EROFS)
+		return steal_fd(&dir);
 	if (fd < 0)
 		fd = -errno;
 	if (fd < 0)

@@ -150,10 +150,20 @@ static unsigned now_per_s(const struct storm_load *load)
 	return (unsigned)MAX(MIN(per_s, (uint64_t)UINT32_MAX), 1ULL);
 }
 
+/* What was asked for on the command line. */
+static void bend_pace(struct set_job *job)
+{
+	unsigned now = job->args->now ? now_per_s(&job->load) : 0;
+
+	if (job->rate > 0)
+		job->pace.per_s = job->rate;
+	else if (now > 0 && (job->pace.per_s == 0 || job->pace.per_s > now))
+		job->pace.per_s = now;
+}
+
 /* Pace and forecast. 1: safe. */
 static int make_pace(struct set_job *job)
 {
-	unsigned now = job->args->now ? now_per_s(&job->load) : 0;
 	struct storm_pace planned;
 	int r;
 
@@ -162,10 +172,7 @@ static int make_pace(struct set_job *job)
 		return r;
 	job->plan_safe = r == 1;
 	planned = job->pace;
-	if (job->rate > 0)
-		job->pace.per_s = job->rate;
-	else if (now > 0 && (job->pace.per_s == 0 || job->pace.per_s > now))
-		job->pace.per_s = now;
+	bend_pace(job);
 	if (memcmp(&planned, &job->pace, sizeof(planned)) == 0)
 		return r;
 	r = storm_forecast(&job->load, &job->pace, &job->forecast);
@@ -207,6 +214,27 @@ static bool adds_little(const struct set_job *job)
 	return added * 100 < storm_standing_rate(job->standing, false);
 }
 
+/*
+ * The pace that it would have on a machine of its own: what is next to nothing in the long run may
+ * all come in one tick. 1: there is one.
+ */
+static int pace_alone(struct set_job *job)
+{
+	struct storm_load alone = job->load;
+	struct storm_forecast forecast;
+	int r;
+
+	job->pace = (struct storm_pace){.per_s = job->rate};
+	if (alone.sockets == 0)
+		return 1;
+	alone.standing = NULL;
+	r = storm_plan(&alone, &job->pace, &forecast);
+	if (r < 0)
+		return r;
+	bend_pace(job);
+	return storm_is_safe(&alone, &job->pace);
+}
+
 /* What is not safe is refused, unless it is a relief, or makes no difference. */
 static int judge(struct set_job *job)
 {
@@ -221,8 +249,12 @@ static int judge(struct set_job *job)
 	job->refused = !job->crowded || !adds_little(job);
 	if (job->refused)
 		return 0;
-	/* Spreading so few values would change nothing but these. */
-	job->pace = (struct storm_pace){.per_s = job->rate};
+	r = pace_alone(job);
+	if (r < 0)
+		return r;
+	/* Then it is its own probes that are too many. */
+	job->refused = r == 0;
+	job->crowded = r == 1;
 	return storm_forecast(&job->load, &job->pace, &job->forecast);
 }
 

@@ -412,6 +412,17 @@ s.sendto(right, name)'
 	jq -e '.tried == 0' <<<"$(tail -1 <<<"$stderr")"
 }
 
+@test "a program that overwrites the report gets its exit status all the same" {
+	run --separate-stderr "$TCPKEEP" run --method preload --report -- python3 -c '
+import mmap, os, re, struct, sys
+pid, fd = re.search("report=(\\d+)/(\\d+)/", os.environ["TCPKEEP"]).groups()
+report = mmap.mmap(os.open(f"/proc/{pid}/fd/{fd}", os.O_RDWR), 0)
+report[:] = b"\x41" * len(report)
+sys.exit(7)'
+	[ "$status" -eq 7 ]
+	[ "$stderr" = "tcpkeep: run: --report: a program has overwritten the counters: nothing is known" ]
+}
+
 @test "one is told as one" {
 	in_netns sh -c 'ip link set lo up; : | "$TCPKEEP" run --method preload --enforce --report -- "$SHIM_PROGRAM" own off'
 	[[ $stderr != *" 1 sockets"* && $stderr != *" 1 calls"* && $stderr != *" 1 options"* ]]
