@@ -275,11 +275,21 @@ static int compare_bins(const void *a, const void *b)
 	return x->kind - y->kind;
 }
 
+/* Without a tick yet: first. Ticks are compared around the counter, and 0 is no place in it. */
+static int compare_unsealed(const void *a, const void *b)
+{
+	const struct storm_standing_bin *x = a, *y = b;
+
+	if (x->sockets > 0 && y->sockets > 0 && x->together != y->together)
+		return x->together ? -1 : 1;
+	return compare_bins(a, b);
+}
+
 void storm_standing_seal(struct storm_standing *standing)
 {
 	uint32_t heaviest;
 
-	qsort(standing->bins, STORM_STANDING_BINS, sizeof(*standing->bins), compare_bins);
+	qsort(standing->bins, STORM_STANDING_BINS, sizeof(*standing->bins), compare_unsealed);
 	if (!storm_standing_heaviest(standing, 1, &heaviest))
 		heaviest = standing->now + 1;
 	for (unsigned i = 0; i < standing->n_bins; i++)
@@ -324,7 +334,7 @@ bool storm_standing_heaviest(const struct storm_standing *standing, uint64_t wid
 
 		if (bin->together)
 			continue;
-		if (i == 0 || standing->bins[i - 1].tick != bin->tick)
+		if (i == 0 || bin[-1].together || bin[-1].tick != bin->tick)
 			sum = 0;
 		sum += bin->sockets;
 		if ((fits == exact && sum <= most) || (exact && !fits))
