@@ -145,7 +145,7 @@ static void what_is_given_twice_is_refused(void **state)
 	refused("rule a { time = 60\n time = 60\n on off peer = :1\n peer = :2\n mode = default mode = default }\n"
 		"rule a { on }\nprofile p { on }\nprofile p { on }\nrule c { profile = p profile = p }",
 		"2: time: stands twice in one block; once is enough\n"
-		"3: off: stands twice in one block; once is enough\n"
+		"3: on and off contradict each other; give one\n"
 		"4: peer: stands twice in one block; several values go into one: peer = { \"...\", \"...\" }\n"
 		"5: mode: stands twice in one block; once is enough\n"
 		"6: rule \"a\": there is one of this name in text:1; each rule needs its own\n"
