@@ -158,24 +158,6 @@ without_bpf_and_seccomp() {
 	done
 }
 
-@test "memory short: said, and the program runs or clearly does not start" {
-	grep -aq __asan_init "$TCPKEEP" && skip "the AddressSanitizer reserves more than any limit"
-	for method in auto preload seccomp bpf; do
-		for kilobytes in 5000 5500 6000 6500 7000 9000 20000; do
-			run --separate-stderr sh -c "ulimit -v $kilobytes; exec \"\$TCPKEEP\" run --method $method -- echo ran"
-			echo "$method $kilobytes: $status $output $stderr"
-			# Below a few megabytes it is tcpkeep's own loader that ends, with 127.
-			if [ "$status" -eq 0 ]; then
-				[ "$output" = ran ]
-			else
-				[ -z "$output" ] && [ -n "$stderr" ] && [[ $stderr != *": " ]]
-				[ "$status" -eq 4 ] || [ "$status" -eq 126 ] || [ "$status" -eq 127 ]
-			fi
-		done
-		[ "$status" -eq 0 ] || [ "$method" = bpf ]
-	done
-}
-
 @test "below another tcpkeep run the inner settings count" {
 	for inner in preload seccomp; do
 		for outer in preload seccomp; do
