@@ -326,6 +326,7 @@ uint64_t storm_standing_rate(const struct storm_standing *standing, bool ours)
 bool storm_standing_heaviest(const struct storm_standing *standing, uint64_t width, uint32_t *ret)
 {
 	uint64_t most = 0, sum = 0;
+	uint32_t tick = 0; /* of the sum */
 	bool exact = false;
 
 	for (unsigned i = 0; i < standing->n_bins; i++) {
@@ -334,8 +335,9 @@ bool storm_standing_heaviest(const struct storm_standing *standing, uint64_t wid
 
 		if (bin->together)
 			continue;
-		if (i == 0 || bin[-1].together || bin[-1].tick != bin->tick)
+		if (bin->tick != tick)
 			sum = 0;
+		tick = bin->tick;
 		sum += bin->sockets;
 		if ((fits == exact && sum <= most) || (exact && !fits))
 			continue;

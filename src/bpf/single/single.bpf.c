@@ -62,24 +62,22 @@ static __always_inline bool holds(struct tcp_sock *tp)
 }
 
 /*
- * A connection that was set and is on its way is told by a flag that the kernel keeps for us with
- * each socket: until it stands, every retransmission of its SYN calls us as well, for nothing.
+ * A connection that was set is told by a flag that the kernel keeps for us with each socket: a
+ * retransmission by its timer then calls us as well, for nothing. It is never taken back: somebody
+ * else's program may have asked for these calls, too.
  */
-#define ON_ITS_WAY BPF_SOCK_OPS_RTO_CB_FLAG
+#define WAS_SET BPF_SOCK_OPS_RTO_CB_FLAG
 
 static __always_inline void begin(struct bpf_sock_ops *ctx)
 {
-	bpf_sock_ops_cb_flags_set(ctx, (int)ctx->bpf_sock_ops_cb_flags | ON_ITS_WAY);
+	bpf_sock_ops_cb_flags_set(ctx, (int)ctx->bpf_sock_ops_cb_flags | WAS_SET);
 }
 
 static __always_inline void arrive(struct bpf_sock_ops *ctx)
 {
 	struct policy_single_count *all;
 
-	if (!(ctx->bpf_sock_ops_cb_flags & ON_ITS_WAY))
-		return;
-	bpf_sock_ops_cb_flags_set(ctx, (int)ctx->bpf_sock_ops_cb_flags & ~ON_ITS_WAY);
-	all = counts();
+	all = ctx->bpf_sock_ops_cb_flags & WAS_SET ? counts() : NULL;
 	if (all)
 		__sync_fetch_and_add(&all->connected, 1);
 }
@@ -143,7 +141,7 @@ int tcpkeep_sock_ops(struct bpf_sock_ops *ctx)
 	sk = ctx->sk;
 	if (!sk)
 		return 1;
-	if (!connecting)
+	if (ctx->op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB)
 		arrive(ctx);
 	if (!connecting && tcpkeep_any_due)
 		on_established(ctx, sk);
