@@ -4,7 +4,6 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -12,6 +11,7 @@
 #include "base/escape.h"
 #include "base/put.h"
 #include "output/colour.h"
+#include "output/terminal.h"
 #include "output/width.h"
 #include "policy-verbs.h"
 
@@ -109,16 +109,6 @@ static const struct policy_rule *rule_of(const struct view *view, size_t i)
 }
 
 /* ------------------------------------------------------------------------------------- text */
-
-/* 0: not a terminal, and as wide as it gets. */
-static unsigned terminal_width(void)
-{
-	struct winsize window = {0};
-
-	if (!isatty(STDOUT_FILENO))
-		return 0;
-	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col ? window.ws_col : 80;
-}
 
 #define NAME_SHOWN_MAX (4 * POLICY_NAME_MAX)
 
@@ -276,7 +266,7 @@ static void print_row(const char *name, const char *mode, const struct policy_ke
 static void print_rules(const struct view *view)
 {
 	const struct policy_kernel_status *status = view->status;
-	unsigned width = terminal_width();
+	unsigned width = terminal_width(STDOUT_FILENO);
 	char shown[NAME_SHOWN_MAX];
 	struct widths widths;
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The live line of `tcpkeep prove`. */
 #include <stdio.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/macro.h"
+#include "output/terminal.h"
 #include "prove-report.h"
 
 static bool shown;
@@ -49,12 +49,11 @@ void prove_print_progress(const struct prove_progress *progress, void *userdata)
 	const bool *vanish_acted = progress->acted[PROVE_VANISH];
 	uint64_t total = MAX(progress->total_us, progress->elapsed_us);
 	char a[24], b[24], c[24], d[24], line[200];
-	struct winsize window = {.ws_col = 80};
+	unsigned width = terminal_width(STDERR_FILENO);
 
 	(void)userdata;
-	if (!isatty(STDERR_FILENO))
+	if (width == 0)
 		return;
-	ioctl(STDERR_FILENO, TIOCGWINSZ, &window);
 	snprintf(line, sizeof(line),
 		 "%3u of %u s  NAT: %s | with tcpkeep: %s   server vanished: %s | with: %s",
 		 (unsigned)(progress->elapsed_us / 1000000), (unsigned)((total + 999999) / 1000000),
@@ -63,7 +62,7 @@ void prove_print_progress(const struct prove_progress *progress, void *userdata)
 		 vanish_state(vanish[PROVE_WITHOUT], vanish_acted[PROVE_WITHOUT], c, sizeof(c)),
 		 vanish_state(vanish[PROVE_WITH], vanish_acted[PROVE_WITH], d, sizeof(d)));
 	/* A line that wraps could not be written over. */
-	fprintf(stderr, "\r\033[K%.*s", window.ws_col > 1 ? window.ws_col - 1 : 79, line);
+	fprintf(stderr, "\r\033[K%.*s", (int)width - 1, line);
 	fflush(stderr);
 	shown = true;
 }

@@ -88,6 +88,7 @@ struct set_job {
 	struct storm_load load;
 	struct storm_pace pace;
 	struct storm_forecast forecast;
+	struct storm_remedy remedy; /* of what is refused */
 	bool safe;
 
 	/* One change at a time. */
@@ -194,9 +195,6 @@ void set_report_summary(struct set_job *job);
 void set_report_counts(const struct set_job *job, char text[SET_COUNTS_MAX]);
 void set_report_json(const struct set_job *job, struct json *json);
 
-/* Of the terminal that rows go to; 0: they go elsewhere. */
-size_t set_terminal_width(void);
-
 /* One line of what was out of reach, and what would reach it. */
 void set_report_missing(const struct set_job *job);
 
@@ -210,10 +208,10 @@ int set_words_parse(struct set_job *job, const struct invocation *invocation);
  * with how many sockets it concerns. */
 void set_dangers_say(const struct set_job *job);
 
-/* Why it is refused, in words. */
-void set_report_refusal(const struct set_job *job);
+/* Why it is refused, in words; finds what would be accepted. */
+void set_report_refusal(struct set_job *job);
 
-/* "refusal" of the summary: why nothing was changed, and what would be accepted. */
+/* "refusal" of the summary: the same as an object, after it. */
 void set_refusal_json(const struct set_job *job, struct json *json);
 
 /* What nothing matched, and what may have been meant: an exit status. */

@@ -14,32 +14,42 @@
 /* --------------------------------------------------------------------------------------- refused
  */
 
+static bool is_for_rate(const struct set_job *job)
+{
+	return job->rate > 0 && job->plan_safe;
+}
+
+/* What would be accepted instead, for the words and for the object. It takes its time. */
+static void find_remedy(struct set_job *job)
+{
+	if (is_for_rate(job) || storm_remedy(&job->load, &job->remedy) < 0)
+		return;
+	/* An undo has no choice of its values. */
+	if (job->undo)
+		job->remedy.time_s = job->remedy.probes = 0;
+}
+
 /* What would be accepted instead, each by itself; the one that costs nobody anything comes first.
  */
 static void put_remedy(const struct set_job *job, char *buf, size_t size)
 {
-	struct storm_remedy remedy = {0};
+	const struct storm_remedy *remedy = &job->remedy;
 	size_t len = 0;
 
 	buf[0] = '\0';
-	if (job->rate > 0 && job->plan_safe) {
+	if (is_for_rate(job)) {
 		snprintf(buf, size, "leave out --rate, or ");
 		return;
 	}
-	if (storm_remedy(&job->load, &remedy) < 0)
-		return;
-	if (remedy.backlog > 0)
+	if (remedy->backlog > 0)
 		len += (size_t)snprintf(
 			buf + len, size - len,
 			"'sysctl -w net.core.netdev_max_backlog=%u'%s makes room, or ",
-			remedy.backlog, job->backlog_known ? "" : " on the host");
-	/* An undo has no choice of its values, nor of its sockets. */
-	if (job->undo)
-		return;
-	if (remedy.time_s > 0)
-		len += (size_t)snprintf(buf + len, size - len, "time=%d, or ", remedy.time_s);
-	if (remedy.probes > 0)
-		snprintf(buf + len, size - len, "probes=%d, or ", remedy.probes);
+			remedy->backlog, job->backlog_known ? "" : " on the host");
+	if (remedy->time_s > 0)
+		len += (size_t)snprintf(buf + len, size - len, "time=%d, or ", remedy->time_s);
+	if (remedy->probes > 0)
+		snprintf(buf + len, size - len, "probes=%d, or ", remedy->probes);
 }
 
 /* Too much before the change, and it would be more. */
@@ -55,7 +65,7 @@ static void refuse_crowded(const struct set_job *job, const char *remedy)
 		  job->who, n, busiest->time_s, busiest->intvl_s, busiest->tolerates, remedy);
 }
 
-void set_report_refusal(const struct set_job *job)
+void set_report_refusal(struct set_job *job)
 {
 	char lost[PUT_NUMBER_MAX * 2], deaths[PUT_NUMBER_MAX * 2], remedy[256], what[160];
 
@@ -71,6 +81,7 @@ void set_report_refusal(const struct set_job *job)
 	else
 		snprintf(what, sizeof(what),
 			 "it would do so as soon as half of it is taken by others");
+	find_remedy(job);
 	put_remedy(job, remedy, sizeof(remedy));
 	if (job->crowded) {
 		refuse_crowded(job, remedy);
@@ -90,22 +101,18 @@ static void json_number_or_null(struct json *json, const char *key, unsigned val
 
 void set_refusal_json(const struct set_job *job, struct json *json)
 {
-	struct storm_remedy remedy = {0};
-	bool by_rate = job->rate > 0 && job->plan_safe;
+	const struct storm_remedy *remedy = &job->remedy;
 
 	if (!job->refused) {
 		json_null(json, "refusal");
 		return;
 	}
-	if (!by_rate)
-		storm_remedy(&job->load, &remedy);
 	json_begin_object(json, "refusal");
 	json_string(json, "reason", "the probes would overflow this machine's own queue");
-	json_bool(json, "without_rate", by_rate);
-	json_number_or_null(json, "backlog", remedy.backlog);
-	/* An undo has no choice of its values. */
-	json_number_or_null(json, "time_s", job->undo ? 0 : (unsigned)remedy.time_s);
-	json_number_or_null(json, "probes", job->undo ? 0 : (unsigned)remedy.probes);
+	json_bool(json, "without_rate", is_for_rate(job));
+	json_number_or_null(json, "backlog", remedy->backlog);
+	json_number_or_null(json, "time_s", (unsigned)remedy->time_s);
+	json_number_or_null(json, "probes", (unsigned)remedy->probes);
 	json_end_object(json);
 }
 

@@ -4,13 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/array.h"
 #include "base/macro.h"
 #include "base/put.h"
 #include "output/span.h"
+#include "output/terminal.h"
 #include "set-job.h"
 
 /* A pace that takes no longer is not worth a line. */
@@ -96,15 +96,6 @@ static const struct rows_column narrow_headings[COLUMNS] = {
 	[COLUMN_RESULT] = {"RESULT", false},
 };
 
-size_t set_terminal_width(void)
-{
-	struct winsize window = {0};
-
-	if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) < 0)
-		return 0;
-	return window.ws_col;
-}
-
 static size_t first_column(const struct set_job *job)
 {
 	return job->all_netns ? COLUMN_NETNS : COLUMN_LOCAL;
@@ -112,7 +103,7 @@ static size_t first_column(const struct set_job *job)
 
 int set_report_open(struct set_job *job)
 {
-	size_t first = first_column(job), width = set_terminal_width();
+	size_t first = first_column(job), width = terminal_width(STDOUT_FILENO);
 	int r;
 
 	if (!job->wants_rows)

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/escape.h"
@@ -14,6 +15,7 @@
 #include "base/number.h"
 #include "base/put.h"
 #include "output/rows.h"
+#include "output/terminal.h"
 #include "set-job.h"
 
 /* An entry that is being undone. */
@@ -335,7 +337,7 @@ static void write_cell(struct rows *rows, const char *text)
 /* What was asked for may be long: on a terminal it ends with it, so that a change is a line. */
 static void write_words(struct rows *rows, const char *words, size_t state_len)
 {
-	size_t width = set_terminal_width(),
+	size_t width = terminal_width(STDOUT_FILENO),
 	       before = HISTORY_BEFORE_WORDS + MAX(state_len, (size_t)6);
 	char text[JOURNAL_WORDS_MAX];
 	size_t room = width > before + 20 ? width - before : 20;

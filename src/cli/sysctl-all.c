@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -14,6 +13,7 @@
 #include "cli.h"
 #include "output/colour.h"
 #include "output/span.h"
+#include "output/terminal.h"
 #include "process.h"
 #include "sysctl-row.h"
 
@@ -200,11 +200,9 @@ static const struct {
 
 static size_t table_width(void)
 {
-	struct winsize size;
+	unsigned width = terminal_width(STDOUT_FILENO);
 
-	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
-		return MIN((size_t)size.ws_col, (size_t)WIDTH_MAX);
-	return WIDTH_MAX;
+	return width > 0 ? MIN((size_t)width, (size_t)WIDTH_MAX) : WIDTH_MAX;
 }
 
 static const char *text_of(const struct line *line, enum column column)
