@@ -67,7 +67,8 @@ load common
 		. "$SOURCE/tests/helpers/processes.bash"
 		ip link set lo up
 		"$TCPKEEP" run --method seccomp -- sh -c "sleep 100 & echo \$! >\"$BATS_TEST_TMPDIR/child\""
-		one_is_there tcpkeep-answer && one_is_there tcpkeep-guard || exit 1
+		# The program may have ended before they took their names.
+		until_true one_is_there tcpkeep-answer && until_true one_is_there tcpkeep-guard || exit 1
 		kill $(cat "$BATS_TEST_TMPDIR/child")
 		until_true none_is_there tcpkeep-answer && until_true none_is_there tcpkeep-guard
 	'
@@ -97,6 +98,7 @@ load common
 		mkfifo "$BATS_TEST_TMPDIR/in"
 		setsid sh -c "trap : TERM INT HUP; exec 0<>\"$BATS_TEST_TMPDIR/in\"; exec \"$TCPKEEP\" run --method seccomp -- sh -c \"trap : TERM INT HUP; echo ready; while :; do read x && exit 0; done\"" >"$BATS_TEST_TMPDIR/out" &
 		until_true grep -q ready "$BATS_TEST_TMPDIR/out" || exit 1
+		until_true one_is_there tcpkeep-answer && until_true one_is_there tcpkeep-guard || exit 1
 		a=$(helpers tcpkeep-answer) g=$(helpers tcpkeep-guard)
 		kill -TERM $a $g
 		kill -INT $a $g
