@@ -124,7 +124,7 @@ static void tell_sets(const struct report *report, const char *settings)
 		snprintf(accepted, sizeof(accepted), " accepted %llu,",
 			 (unsigned long long)report->accepted);
 	fprintf(stderr,
-		"tcpkeep: run: %llu %s set to %s: tried %llu%s,%s listening %llu, inherited %llu\n",
+		"tcpkeep: run: %llu %s set (%s): tried %llu%s,%s listening %llu, inherited %llu\n",
 		(unsigned long long)sockets_set(report),
 		plural(sockets_set(report), "socket", "sockets"), settings,
 		(unsigned long long)report->tried, outcomes(report, how, sizeof(how)), accepted,
@@ -142,8 +142,8 @@ static void tell_rest(const struct report *report)
 				      report->errors[i].count,
 				      errno_name(report->errors[i].number, name));
 	fprintf(stderr,
-		"tcpkeep: run: %llu left alone, as the program wanted %s; %llu %s refused%s; ",
-		(unsigned long long)report->left_alone, plural(report->left_alone, "it", "them"),
+		"tcpkeep: run: %llu left alone and %llu changed later, as the program wanted; %llu %s refused%s; ",
+		(unsigned long long)report->left_alone, (unsigned long long)report->changed,
 		(unsigned long long)report->refused, plural(report->refused, "option", "options"),
 		refused);
 	if (counts->programs)
@@ -209,6 +209,7 @@ static void report_as_json(const struct report *report, const struct plan *plan)
 	json_uint(&json, "listening", report->listening);
 	json_uint(&json, "inherited", report->inherited);
 	json_uint(&json, "left_alone", report->left_alone);
+	json_uint(&json, "changed", report->changed);
 	json_uint(&json, "withheld", report->withheld);
 	json_uint(&json, "refused", report->refused);
 	json_begin_object(&json, "errors");

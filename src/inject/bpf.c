@@ -134,6 +134,7 @@ int bpf_count(const struct bpf_run *run, struct report *report)
 	report->connected += counted.connected;
 	report->accepted += counted.accepted;
 	report->listening += counted.listening;
+	report->changed += counted.changed;
 	report->withheld += counted.withheld;
 	report->left_alone += counted.own;
 	report->refused += counted.failed;

@@ -242,6 +242,20 @@ static void remember(struct receiver *receiver, int fd, int value)
 		meet(receiver, fd, false);
 }
 
+/* For the report: does a connection or a listener that has all of ours get a value of the
+ * program's own? Once for each: from then on it has not. */
+static void note_change(struct receiver *receiver, int fd, uint32_t field, int value)
+{
+	const struct tcpkeep_settings *settings = &receiver->seccomp.plan->settings;
+
+	if (!receiver->seccomp.report || !(settings->fields & field))
+		return;
+	value = field == TCPKEEP_ON ? !!value : value;
+	if (value != socket_option_value(settings, field) && !is_fresh(fd) &&
+	    give_holds(fd, settings, 0))
+		count(receiver, changed);
+}
+
 /* True when the call goes on, false when it is told success and not carried out. */
 static bool program_sets(struct receiver *receiver, int fd, const struct seccomp_notif *notif)
 {
@@ -254,7 +268,9 @@ static bool program_sets(struct receiver *receiver, int fd, const struct seccomp
 	if (!read_value(notif, field, &value))
 		return true;
 	if (!plan->enforce) {
-		remember(receiver, fd, value);
+		note_change(receiver, fd, field, value);
+		if (field == TCPKEEP_ON)
+			remember(receiver, fd, value);
 		return true;
 	}
 	/* Before connect() and listen() a value does no harm: ours are set over it. */

@@ -109,10 +109,13 @@ static int hear(int control)
 }
 
 /* Which options of setsockopt() have to be looked at. */
-static uint32_t watched_fields(const struct plan *plan)
+static uint32_t watched_fields(const struct plan *plan, const struct report *report)
 {
-	/* By default a value of the program's own is seen on the socket; off alone is not. */
-	return plan->enforce ? plan->settings.fields : TCPKEEP_ON;
+	if (plan->enforce)
+		return plan->settings.fields;
+	/* A value of the program's own is seen on the socket; off alone is not. What it changes
+	 * later is only counted. */
+	return report ? plan->settings.fields | TCPKEEP_ON : TCPKEEP_ON;
 }
 
 int seccomp_enter(const struct plan *plan, struct report *report, bool *ret_turned,
@@ -141,7 +144,7 @@ int seccomp_enter(const struct plan *plan, struct report *report, bool *ret_turn
 	if (r < 0)
 		return fail_start(r, error);
 	close(steal_fd(&theirs));
-	listener = seccomp_filter_install(watched_fields(plan), error);
+	listener = seccomp_filter_install(watched_fields(plan, report), error);
 	if (listener < 0)
 		return listener;
 	*ret_turned = true;

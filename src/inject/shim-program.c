@@ -112,7 +112,7 @@ static void remember(int fd, const void *value, uint32_t field)
 
 int shim_program_sets(int fd, int level, int name, const void *value, socklen_t len, uint32_t field)
 {
-	bool ours = shim.plan.settings.fields & field;
+	bool ours = shim.plan.settings.fields & field, held;
 	int r;
 
 	shim_init();
@@ -120,7 +120,9 @@ int shim_program_sets(int fd, int level, int name, const void *value, socklen_t 
 	if (shim.plan.enforce && ours && shim_kind(shim_entry(fd)) != SHIM_FRESH &&
 	    withhold(fd, value, len, field, &r))
 		return r;
+	held = shim_report_holds(fd);
 	r = shim_real.setsockopt(fd, level, name, value, len);
+	shim_report_changed(fd, held);
 	if (r == 0 && !shim.plan.enforce && shim.n_options)
 		remember(fd, value, field);
 	return r;

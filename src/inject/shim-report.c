@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "give.h"
 #include "shim.h"
 
 /* include/net/tcp_states.h; netinet/tcp.h, which names them, knows too little of tcp_info. */
@@ -80,6 +81,25 @@ void shim_report_accepted(uint8_t listener_entry)
 		shim_count(left_alone);
 	else
 		shim_count(accepted);
+}
+
+bool shim_report_holds(int fd)
+{
+	int saved = errno;
+	bool held = shim.report && !shim.plan.enforce && shim_kind(shim_entry(fd)) != SHIM_FRESH &&
+		    give_holds(fd, &shim.plan.settings, 0) && give_is_tcp(fd);
+
+	errno = saved;
+	return held;
+}
+
+void shim_report_changed(int fd, bool held)
+{
+	int saved = errno;
+
+	if (held && !give_holds(fd, &shim.plan.settings, 0))
+		shim_count(changed);
+	errno = saved;
 }
 
 int shim_report_connect(int fd, int result)

@@ -180,6 +180,11 @@ void shim_report_fresh(int fd, uint8_t entry, enum shim_kind kind);
 void shim_report_set(int fd, enum shim_kind kind);
 void shim_report_accepted(uint8_t listener_entry);
 
+/* Has the socket all that the plan wants? Asked before a setsockopt() of the program on one of the
+ * five options, and after it with the answer: counts what was changed. */
+bool shim_report_holds(int fd);
+void shim_report_changed(int fd, bool held);
+
 /* connect() said this, with errno: returns it. The program is about to close. After fork(), in the
  * child. */
 int shim_report_connect(int fd, int result);

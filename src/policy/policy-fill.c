@@ -238,6 +238,7 @@ int policy_count_single(const struct policy_fds *fds, struct policy_single_count
 		sum.accepted += each[i].accepted;
 		sum.connected += each[i].connected;
 		sum.listening += each[i].listening;
+		sum.changed += each[i].changed;
 		sum.withheld += each[i].withheld;
 	}
 	*ret = sum;

@@ -196,7 +196,15 @@ END
 	under --enforce --report --json -- enforce
 	jq -e '.withheld > 0 and .mode == "enforce"' <<<"$stderr"
 	under --report -- children
-	[[ $stderr == *"12 sockets set to on time=61 intvl=11 probes=7: tried 4 (connected 4), accepted 4, listening 4, inherited 0"* ]]
+	[[ $stderr == *"12 sockets set (on time=61 intvl=11 probes=7): tried 4 (connected 4), accepted 4, listening 4, inherited 0"* ]]
+}
+
+@test "the report: what the program changed after it was set" {
+	inside "$TCPKEEP" run --method bpf "${SETTINGS[@]}" --report --json -- python3 -c "$CHANGES_LATER"
+	[ "$status" -eq 0 ]
+	jq -e '.tried == 3 and .left_alone == 1 and .changed == 3 and .refused == 0' <<<"$stderr"
+	inside "$TCPKEEP" run --method bpf "${SETTINGS[@]}" --enforce --report --json -- python3 -c "$CHANGES_LATER"
+	jq -e '.tried == 4 and .left_alone == 0 and .changed == 0 and .withheld > 10' <<<"$stderr"
 }
 
 @test "the report: connections that came about are the kernel's count" {

@@ -23,3 +23,31 @@ all_are() {
 	[ -n "$output" ]
 	[ "$(cut -d' ' -f2- <<<"$output" | sort -u)" = "$1" ]
 }
+
+# A program that changes sockets after they were set: three of them, one more than once.
+CHANGES_LATER='
+import socket
+TIME, INTVL, PROBES = 4, 5, 6
+def chosen(s, time):
+    for name in TIME, INTVL, PROBES:
+        s.setsockopt(6, name, time)
+    s.setsockopt(1, 9, 1)
+server = socket.create_server(("127.0.0.1", 0))
+there = server.getsockname()
+changed, same, off = (socket.create_connection(there) for _ in range(3))
+chosen(changed, 15)
+chosen(changed, 16)
+same.setsockopt(6, TIME, 61)
+try:
+    same.setsockopt(6, TIME, 0)
+except OSError:
+    pass
+off.setsockopt(1, 9, 0)
+accepted = server.accept()[0]
+accepted.setsockopt(6, INTVL, 3)
+own = socket.socket()
+chosen(own, 20)
+own.connect(there)
+own.setsockopt(6, TIME, 61)
+own.setsockopt(6, TIME, 15)
+'

@@ -2,6 +2,7 @@
 # tcpkeep run as it is typed. What the sockets get is tested by preload-test, the terminal by terminal-test.
 
 load ../helpers/netns
+load ../helpers/methods
 
 # The program's socket as another tool sees it: ss shows the keepalive timer. Arguments: what tcpkeep run gets.
 timer_of_client() {
@@ -333,8 +334,15 @@ timer_of_client() {
 	run --separate-stderr "$TCPKEEP" run --method preload --report -- sh -c 'true; sh -c true; exit 3'
 	[ "$status" -eq 3 ]
 	[ -z "$output" ]
-	[[ $stderr == *"0 sockets set to on time=60 intvl=10 probes=6"* ]]
+	[[ $stderr == *"0 sockets set (on time=60 intvl=10 probes=6):"* ]]
 	[[ $stderr == *"programs: 2"* ]]
+}
+
+@test "the report: what the program changed after it was set" {
+	in_netns sh -c 'ip link set lo up; exec "$@"' sh "$TCPKEEP" run --method preload "${SETTINGS[@]}" --report --json -- \
+		python3 -c "$CHANGES_LATER"
+	[ "$status" -eq 0 ]
+	jq -e '.tried == 3 and .accepted == 1 and .left_alone == 1 and .changed == 3 and .refused == 0' <<<"$stderr"
 }
 
 @test "the report tells connections that came about from those that did not" {

@@ -10,6 +10,8 @@
 #define AF_INET  2
 #define AF_INET6 10
 
+#define IPPROTO_TCP 6
+
 /* include/uapi: sys/socket.h, netinet/tcp.h */
 #define SOL_SOCKET       1
 #define SOL_TCP          6

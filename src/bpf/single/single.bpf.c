@@ -192,12 +192,70 @@ static __always_inline void note_choice(struct bpf_sockopt *ctx)
 	mark->owed = 0;
 }
 
+/* The value that the rule has for a field; -1: none. */
+static __always_inline int value_of(__u8 field)
+{
+	struct policy_action action = tcpkeep_action;
+
+	switch (action.fields & field) {
+	case POLICY_FIELD_ON:
+		return action.on;
+	case POLICY_FIELD_TIME:
+		return action.time_s;
+	case POLICY_FIELD_INTVL:
+		return action.intvl_s;
+	case POLICY_FIELD_PROBES:
+		return action.probes;
+	case POLICY_FIELD_USER_TIMEOUT:
+		return (int)action.user_timeout_ms;
+	}
+	return -1;
+}
+
+static __always_inline bool has_ours(struct bpf_sock *sk, __u8 field, int level, int option)
+{
+	int ours = value_of(field), value;
+
+	return ours < 0 ||
+	       (bpf_getsockopt(sk, level, option, &value, sizeof(value)) == 0 && value == ours);
+}
+
+static __always_inline bool has_all_of_ours(struct bpf_sock *sk)
+{
+	return has_ours(sk, POLICY_FIELD_ON, SOL_SOCKET, SO_KEEPALIVE) &&
+	       has_ours(sk, POLICY_FIELD_TIME, SOL_TCP, TCP_KEEPIDLE) &&
+	       has_ours(sk, POLICY_FIELD_INTVL, SOL_TCP, TCP_KEEPINTVL) &&
+	       has_ours(sk, POLICY_FIELD_PROBES, SOL_TCP, TCP_KEEPCNT) &&
+	       has_ours(sk, POLICY_FIELD_USER_TIMEOUT, SOL_TCP, TCP_USER_TIMEOUT);
+}
+
+/*
+ * Does a connection or a listener that has all of ours get a value of the program's own? Once for
+ * each: from then on it has not. The kernel has yet to carry it out. Before Linux 6.1 the kernel
+ * does not tell us these options, and nothing is counted.
+ */
+static __always_inline bool changes(struct bpf_sockopt *ctx)
+{
+	__u8 field = field_of(ctx->level, ctx->optname);
+	int ours = value_of(field), *value = ctx->optval;
+	struct bpf_sock *sk = ctx->sk;
+
+	if (!field || ours < 0 || !sk || sk->protocol != IPPROTO_TCP || sk->state == TCP_CLOSE ||
+	    !is_valid(ctx, field) || (void *)(value + 1) > ctx->optval_end)
+		return false;
+	return (field == POLICY_FIELD_ON ? !!*value : *value) != ours && has_all_of_ours(sk);
+}
+
 SEC("cgroup/setsockopt")
 int tcpkeep_setsockopt(struct bpf_sockopt *ctx)
 {
+	bool enforce = tcpkeep_action.mode == POLICY_ACTION_ENFORCE;
 	struct policy_single_count *all;
 
-	if (tcpkeep_action.mode != POLICY_ACTION_ENFORCE)
+	all = !enforce && changes(ctx) ? counts() : NULL;
+	if (all)
+		__sync_fetch_and_add(&all->changed, 1);
+	if (!enforce)
 		note_choice(ctx);
 	all = on_setsockopt(ctx) ? counts() : NULL;
 	if (all)
