@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The floor of the seccomp method: what the kernel's user notification costs by itself. A command
- * whose connect() calls wait for a supervisor that looks at nothing and lets each go on. One thread
- * receives, and the kernel may run it where the caller ran: of the ways to receive (one to four
- * threads, pinned, in turn, spinning, with and without that) the quickest for one caller and for
- * four.
+ * What the kernel's user notification costs by itself: a command whose connect() calls wait for a
+ * supervisor that looks at nothing and lets each go on. One thread receives and sleeps in between,
+ * and the kernel may run it where the caller ran: the quickest for one caller. For several it is
+ * what the seccomp method would cost if its receivers slept.
  */
 #include <errno.h>
 #include <linux/filter.h>

@@ -6,7 +6,6 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
-#include <sched.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
@@ -19,6 +18,7 @@
 #include "base/macro.h"
 #include "give.h"
 #include "keepalive/socket.h"
+#include "seccomp-turns.h"
 #include "target.h"
 
 #ifndef IPPROTO_MPTCP
@@ -30,10 +30,6 @@
 #ifndef SYS_io_uring_setup
 #define SYS_io_uring_setup 425 /* one number on all architectures */
 #endif
-#ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS /* linux/seccomp.h, 6.6 */
-#define SECCOMP_IOCTL_NOTIF_SET_FLAGS      SECCOMP_IOW(4, __u64)
-#define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (1UL << 0)
-#endif
 
 /* A stack for what is below; the sanitizers want more than the code. */
 #define STACK_SIZE (256 * 1024)
@@ -44,10 +40,7 @@ struct receiver {
 	struct seccomp seccomp;
 	struct targets targets;
 	struct give_memory memory;
-	bool leads;     /* is the one who waits for the next call */
-	bool pinned;    /* to its processor */
-	unsigned calm;  /* calls since the last sign of a crowd */
-	unsigned place; /* among the receivers */
+	struct turn turn;
 	union seccomp_slot *slot;
 };
 
@@ -147,8 +140,6 @@ static bool is_fresh(int fd)
 	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
 	       info.tcpi_state == TCP_CLOSE;
 }
-
-static void give_lead_away(struct receiver *receiver);
 
 static enum give_outcome give_settings(struct receiver *receiver, int fd, bool quickly)
 {
@@ -264,7 +255,7 @@ static bool program_sets(struct receiver *receiver, int fd, const struct seccomp
 	int value;
 
 	/* The value may lie in memory that takes its time (a file of FUSE). */
-	give_lead_away(receiver);
+	turn_pass(&receiver->turn);
 	if (!read_value(notif, field, &value))
 		return true;
 	if (!plan->enforce) {
@@ -333,76 +324,7 @@ static bool judge(struct receiver *receiver, const struct seccomp_notif *notif)
 	}
 }
 
-/* --------------------------------------------------------------------------------- in turn */
-
-/*
- * One receiver waits at a time: the kernel wakes all who wait for each call. The others wait to
- * lead. As long as calls come one by one, the same one leads on, and a call costs two switches of
- * one processor: the kernel lets the caller and its receiver run where the other just ran (6.6).
- *
- * With several callers at a time the same would gather all of them on one processor. So receivers
- * take a processor each then, and the callers that they answer come along.
- */
-static pthread_mutex_t lead = PTHREAD_MUTEX_INITIALIZER;
-static cpu_set_t processors;
-
-/* So many calls without a sign of a crowd are calm. */
-#define CALM 256
-
-static void give_lead_away(struct receiver *receiver)
-{
-	if (receiver->leads)
-		pthread_mutex_unlock(&lead);
-	receiver->leads = false;
-}
-
-static void pin(struct receiver *receiver, bool pinned)
-{
-	unsigned skip = receiver->place % (unsigned)CPU_COUNT(&processors);
-	cpu_set_t one;
-	int cpu = 0;
-
-	if (receiver->pinned == pinned)
-		return;
-	CPU_ZERO(&one);
-	while (!CPU_ISSET(cpu, &processors) || skip--)
-		cpu++;
-	CPU_SET(cpu, &one);
-	sched_setaffinity(0, sizeof(one), pinned ? &one : &processors);
-	receiver->pinned = pinned;
-}
-
-/* Threads that called lately; for the one who leads. */
-#define CALLERS 8
-static struct {
-	uint32_t tids[CALLERS];
-	unsigned last;
-} callers;
-
-static bool is_another_waiting(int listener)
-{
-	struct pollfd fd = {.fd = listener, .events = POLLIN};
-
-	return poll(&fd, 1, 0) == 1 && fd.revents & POLLIN;
-}
-
-/*
- * Do several threads call at a time? Calls that wait behind each other are a sign, but gathered on
- * one processor they do not. Nor do threads that call once each, one after the other, make a crowd;
- * one that called lately, and not just now, is the other sign.
- */
-static bool is_crowded(int listener, uint32_t tid)
-{
-	bool again = false;
-
-	if (tid == callers.tids[callers.last])
-		return false;
-	for (size_t i = 0; i < CALLERS; i++)
-		again |= callers.tids[i] == tid;
-	callers.last = (callers.last + 1) % CALLERS;
-	callers.tids[callers.last] = tid;
-	return again || is_another_waiting(listener);
-}
+/* ----------------------------------------------------------------------------- the receivers */
 
 static void *run(void *userdata)
 {
@@ -413,20 +335,10 @@ static void *run(void *userdata)
 	for (;;) {
 		bool go_on;
 
-		if (!receiver->leads)
-			pthread_mutex_lock(&lead);
-		receiver->leads = true;
+		turn_wait(&receiver->turn);
 		if (!receive(listener, receiver->slot))
 			return NULL; /* and leads: the others have nothing to wait for */
-		if (is_crowded(listener, notif->pid)) {
-			give_lead_away(receiver);
-			receiver->calm = 0;
-			pin(receiver, true);
-		} else if (receiver->pinned) {
-			give_lead_away(receiver);
-			if (++receiver->calm >= CALM)
-				pin(receiver, false);
-		}
+		turn_taken(&receiver->turn, notif->pid);
 		go_on = judge(receiver, notif);
 		answer(listener, notif->id, go_on);
 	}
@@ -435,11 +347,9 @@ static void *run(void *userdata)
 /* --------------------------------------------------------------------------------- the start */
 
 /* One for each processor; fewer where descriptors are short. */
-static unsigned choose_number(rlim_t fds)
+static unsigned choose_number(unsigned processors, rlim_t fds)
 {
-	unsigned n = (unsigned)CPU_COUNT(&processors);
-
-	n = MIN(MAX(n, 2U), (unsigned)SECCOMP_RECEIVERS_MAX);
+	unsigned n = MIN(MAX(processors, 2U), (unsigned)SECCOMP_RECEIVERS_MAX);
 	if (fds < RECEIVER_FDS * 4 * n)
 		n = MAX((unsigned)(fds / (RECEIVER_FDS * 4)), 1U);
 	return n;
@@ -449,7 +359,6 @@ int seccomp_serve(const struct seccomp *seccomp)
 {
 	static struct receiver receivers[SECCOMP_RECEIVERS_MAX];
 	struct rlimit limit = {.rlim_cur = 1024, .rlim_max = 1024};
-	uint64_t flags = SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP;
 	unsigned n, started = 0;
 	pthread_attr_t attr;
 	pthread_t thread;
@@ -459,23 +368,15 @@ int seccomp_serve(const struct seccomp *seccomp)
 		limit.rlim_cur = limit.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &limit);
 	}
-	/* The caller sleeps at once: who answers may run where it ran. Older kernels refuse. */
-	ioctl(seccomp->listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, flags);
-	/* More processors than a cpu_set_t holds: then any. */
-	if (sched_getaffinity(0, sizeof(processors), &processors) < 0)
-		CPU_SET(0, &processors);
-	n = choose_number(limit.rlim_cur);
+	n = choose_number(turns_init(seccomp->listener), limit.rlim_cur);
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK_SIZE);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	/* A supervisor that a guardian starts which a supervisor started: its memory is a copy of
-	 * one in which somebody leads. */
-	pthread_mutex_init(&lead, NULL);
 	for (unsigned i = 0; i < n; i++) {
 		receivers[i] = (struct receiver){
 			.seccomp = *seccomp,
 			.slot = &seccomp->shared->slots[i],
-			.place = i,
+			.turn.place = i,
 		};
 		targets_init(&receivers[i].targets,
 			     (unsigned)MIN(limit.rlim_cur / (2 * n), (rlim_t)TARGET_SLOTS));
