@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/escape.h"
 #include "output/colour.h"
+#include "output/wrap.h"
 #include "policy-verbs.h"
 #include "set-job.h"
 
@@ -109,33 +110,46 @@ static void print_existing(const struct apply *apply)
 	printf("Open connections: %s\n", counts);
 }
 
+/* How the rules stand to those before. */
+static const char *how(const struct apply *apply)
+{
+	if (apply->report.unchanged)
+		return " already; nothing was changed, and their counts go on";
+	if (!apply->before.found)
+		return "";
+	if (!apply->has_changes || apply->changes.any)
+		return ", in place of those before";
+	return ", in place of those before, which say the same";
+}
+
 static void print_text(const struct apply *apply)
 {
 	const char *cgroup = scope(apply);
+	bool dry_run = apply->call->args->dry_run;
 	size_t n = apply->file.policy.n_rules;
 	char shown[512];
 
-	printf("%s%zu rule%s%s %s%s", colour(COLOUR_BOLD), n, n == 1 ? "" : "s",
-	       colour(COLOUR_NONE),
-	       apply->call->args->dry_run ? "would be in force"
-	       : n == 1                   ? "is in force"
-					  : "are in force",
-	       cgroup ? " for new connections of cgroup " : " for every new connection");
 	if (cgroup)
-		printf("%s", escape_text(cgroup, strlen(cgroup), shown, sizeof(shown)));
-	if (apply->before.found)
-		printf(", in place of those before%s\n",
-		       apply->has_changes && !apply->changes.any ? ", which say the same" : "");
-	else
-		printf("\n");
+		escape_text(cgroup, strlen(cgroup), shown, sizeof(shown));
+	wrap_print(stdout, 4, "%s%zu rule%s%s %s%s%s%s", colour(COLOUR_BOLD), n, n == 1 ? "" : "s",
+		   colour(COLOUR_NONE),
+		   dry_run  ? "would be in force"
+		   : n == 1 ? "is in force"
+			    : "are in force",
+		   cgroup ? " for new connections of cgroup " : " for every new connection",
+		   cgroup ? shown : "", how(apply));
 	if (apply->before.detached)
-		printf("Those before had been detached by somebody, and did not hold as they should; %s.\n",
-		       apply->call->args->dry_run ? "applied, these would" : "these do");
-	if (apply->has_changes && (apply->before.found || apply->call->args->dry_run))
+		wrap_print(stdout, 4,
+			   "Those before had been detached by somebody, and did not hold as they "
+			   "should; %s.",
+			   dry_run ? "applied, these would" : "these do");
+	if (apply->has_changes && (apply->before.found || dry_run))
 		policy_changes_print(&apply->changes);
+	if (apply->before.found && !dry_run && !apply->report.unchanged)
+		printf("The counts of all rules begin anew.\n");
 	if (apply->existing)
 		print_existing(apply);
-	else if (!apply->call->args->dry_run)
+	else if (!dry_run)
 		printf("Connections that are open already keep what they have.\n");
 }
 
@@ -146,10 +160,11 @@ static void warn(const struct policy_apply_report *report)
 	if (report->damaged)
 		say_warning(
 			"policy apply: of the policy before pins were missing in /sys/fs/bpf, or were not "
-			"tcpkeep's; it was made anew, and its counters are gone");
+			"tcpkeep's; it was made anew, and its counts are gone");
 	if (report->upgraded)
 		say_warning(
-			"policy apply: the policy before was that of an older tcpkeep; its counters are gone");
+			"policy apply: the policy before was that of another tcpkeep; it was made anew, "
+			"and its counts are gone");
 }
 
 static void write_report(const struct policy_apply_report *report, struct json *json)
@@ -194,6 +209,7 @@ static void write_json(const struct apply *apply, bool applied, const char *erro
 	json_uint(&json, "rules", apply->file.result == 0 ? apply->file.policy.n_rules : 0);
 	json_bool(&json, "replaced", apply->before.found);
 	json_bool(&json, "replaced_detached", apply->before.detached);
+	json_bool(&json, "unchanged", apply->report.unchanged);
 	policy_changes_json(apply->has_changes ? &apply->changes : NULL, &json);
 	if (applied)
 		write_report(&apply->report, &json);

@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/escape.h"
+#include "output/wrap.h"
 #include "policy-verbs.h"
 
 static void write_rules(const struct policy *policy, struct json *json)
@@ -60,14 +61,14 @@ static void print_text(const struct policy_file *file)
 	count(file->errors, "error", errors);
 	count(file->warnings, "warning", warnings);
 	if (file->result < 0)
-		printf("%s: %s, %s\n", shown, errors, warnings);
+		wrap_print(stdout, 4, "%s: %s, %s", shown, errors, warnings);
 	else if (file->policy.n_paths > 1)
-		printf("%s: %s in %s, no error, %s\n", shown,
-		       count(file->policy.n_rules, "rule", rules),
-		       count(file->policy.n_paths, "file", files), warnings);
+		wrap_print(stdout, 4, "%s: %s in %s, no error, %s", shown,
+			   count(file->policy.n_rules, "rule", rules),
+			   count(file->policy.n_paths, "file", files), warnings);
 	else
-		printf("%s: %s, no error, %s\n", shown, count(file->policy.n_rules, "rule", rules),
-		       warnings);
+		wrap_print(stdout, 4, "%s: %s, no error, %s", shown,
+			   count(file->policy.n_rules, "rule", rules), warnings);
 }
 
 int policy_verb_check(const struct policy_call *call)

@@ -223,9 +223,18 @@ static int read_tree(const struct tree *tree, struct told *told, struct policy *
 {
 	char path[128];
 
+	int r;
+
 	told->len = 0;
 	told->text[0] = '\0';
-	return policy_read(place(tree, "policy.conf", path), tell, told, ret, ret_error);
+	r = policy_read(place(tree, "policy.conf", path), tell, told, ret, ret_error);
+	if (r < 0) {
+		assert_int_equal(ret->n_rules, 0);
+		assert_true(ret->n_paths > 0);
+		assert_string_equal(ret->paths[0], path);
+		policy_free(ret);
+	}
+	return r;
 }
 
 static void includes_are_sorted_and_keep_their_place(void **state)
