@@ -39,6 +39,12 @@ int policy_fail_kernel(const struct policy_call *call, int r, const struct tcpke
 	return exit_status_of(r);
 }
 
+const char *policy_count(size_t n, const char *what, char buf[POLICY_COUNT_MAX])
+{
+	snprintf(buf, POLICY_COUNT_MAX, "%zu %s%s", n, what, n == 1 ? "" : "s");
+	return buf;
+}
+
 static int list_one(const struct policy_kernel_status *status, void *userdata)
 {
 	const struct policy_call *call = userdata;

@@ -113,13 +113,15 @@ static void print_existing(const struct apply *apply)
 /* How the rules stand to those before. */
 static const char *how(const struct apply *apply)
 {
+	if (apply->report.unchanged && apply->before.detached)
+		return " as before; what somebody had detached is attached again, and the counts go on";
 	if (apply->report.unchanged)
-		return " already; nothing was changed, and their counts go on";
+		return " already; nothing was changed, and the counts go on";
 	if (!apply->before.found)
 		return "";
 	if (!apply->has_changes || apply->changes.any)
-		return ", in place of those before";
-	return ", in place of those before, which say the same";
+		return ", in place of the policy before";
+	return ", in place of the policy before, which says the same";
 }
 
 static void print_text(const struct apply *apply)
@@ -127,22 +129,23 @@ static void print_text(const struct apply *apply)
 	const char *cgroup = scope(apply);
 	bool dry_run = apply->call->args->dry_run;
 	size_t n = apply->file.policy.n_rules;
-	char shown[512];
+	char shown[512], rules[POLICY_COUNT_MAX];
 
 	if (cgroup)
 		escape_text(cgroup, strlen(cgroup), shown, sizeof(shown));
-	wrap_print(stdout, 4, "%s%zu rule%s%s %s%s%s%s", colour(COLOUR_BOLD), n, n == 1 ? "" : "s",
-		   colour(COLOUR_NONE),
+	wrap_print(stdout, 4, "%s%s%s %s%s%s%s", colour(COLOUR_BOLD),
+		   policy_count(n, "rule", rules), colour(COLOUR_NONE),
 		   dry_run  ? "would be in force"
 		   : n == 1 ? "is in force"
 			    : "are in force",
 		   cgroup ? " for new connections of cgroup " : " for every new connection",
 		   cgroup ? shown : "", how(apply));
-	if (apply->before.detached)
-		wrap_print(stdout, 4,
-			   "Those before had been detached by somebody, and did not hold as they "
-			   "should; %s.",
-			   dry_run ? "applied, these would" : "these do");
+	if (apply->before.detached && !apply->report.unchanged)
+		wrap_print(
+			stdout, 4,
+			"The policy before had been detached by somebody, and did not hold as it "
+			"should; %s.",
+			dry_run ? "applied, this one would" : "this one does");
 	if (apply->has_changes && (apply->before.found || dry_run))
 		policy_changes_print(&apply->changes);
 	if (apply->before.found && !dry_run && !apply->report.unchanged)
@@ -159,7 +162,7 @@ static void warn(const struct policy_apply_report *report)
 		say_warning("policy apply: bpffs was not mounted; it is now, at /sys/fs/bpf");
 	if (report->damaged)
 		say_warning(
-			"policy apply: of the policy before pins were missing in /sys/fs/bpf, or were not "
+			"policy apply: pins of the policy before were missing in /sys/fs/bpf, or were not "
 			"tcpkeep's; it was made anew, and its counts are gone");
 	if (report->upgraded)
 		say_warning(

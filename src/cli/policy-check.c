@@ -44,31 +44,25 @@ static void write_json(const struct policy_file *file)
 	json_end_object(&json);
 }
 
-/* "1 error", "2 errors" */
-static const char *count(size_t n, const char *what, char buf[48])
-{
-	snprintf(buf, 48, "%zu %s%s", n, what, n == 1 ? "" : "s");
-	return buf;
-}
-
 static void print_text(const struct policy_file *file)
 {
 	const char *name = policy_file_name(file->path);
-	char shown[1024], rules[48], files[48], errors[48], warnings[48];
+	char shown[1024], rules[POLICY_COUNT_MAX], files[POLICY_COUNT_MAX],
+		errors[POLICY_COUNT_MAX], warnings[POLICY_COUNT_MAX];
 
 	policy_file_print(file, stdout);
 	escape_text(name, strlen(name), shown, sizeof(shown));
-	count(file->errors, "error", errors);
-	count(file->warnings, "warning", warnings);
+	policy_count(file->errors, "error", errors);
+	policy_count(file->warnings, "warning", warnings);
 	if (file->result < 0)
 		wrap_print(stdout, 4, "%s: %s, %s", shown, errors, warnings);
 	else if (file->policy.n_paths > 1)
 		wrap_print(stdout, 4, "%s: %s in %s, no error, %s", shown,
-			   count(file->policy.n_rules, "rule", rules),
-			   count(file->policy.n_paths, "file", files), warnings);
+			   policy_count(file->policy.n_rules, "rule", rules),
+			   policy_count(file->policy.n_paths, "file", files), warnings);
 	else
 		wrap_print(stdout, 4, "%s: %s, no error, %s", shown,
-			   count(file->policy.n_rules, "rule", rules), warnings);
+			   policy_count(file->policy.n_rules, "rule", rules), warnings);
 }
 
 int policy_verb_check(const struct policy_call *call)

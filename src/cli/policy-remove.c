@@ -43,11 +43,11 @@ static void take(const struct policy_removed *removed, void *userdata)
 
 static void print_one(const struct removed *removed)
 {
-	char shown[1024] = "", rules[48] = "";
+	char shown[1024] = "", rules[POLICY_COUNT_MAX + 4] = "", count[POLICY_COUNT_MAX];
 
 	if (removed->n_rules >= 0)
-		snprintf(rules, sizeof(rules), " (%d rule%s)", removed->n_rules,
-			 removed->n_rules == 1 ? "" : "s");
+		snprintf(rules, sizeof(rules), " (%s)",
+			 policy_count((size_t)removed->n_rules, "rule", count));
 	if (!removed->cgroup) {
 		wrap_print(stdout, 4,
 			   "The policy%s for a cgroup that is gone was removed; it did nothing any "

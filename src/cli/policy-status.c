@@ -136,8 +136,8 @@ static void print_differs(const struct view *view, const char *file)
 	char apply[APPLY_SHOWN_MAX];
 
 	format_apply(view, apply);
-	wrap_print(stdout, 4, "%s%s DIFFERS%s; %s would make these changes:", colour(COLOUR_WARN), file,
-		   colour(COLOUR_NONE), apply);
+	wrap_print(stdout, 4, "%s%s DIFFERS%s; %s would make these changes:", colour(COLOUR_WARN),
+		   file, colour(COLOUR_NONE), apply);
 	if (view->has_changes)
 		policy_changes_print(&view->changes);
 	else
@@ -177,8 +177,7 @@ static void print_likeness(const struct view *view)
 			   colour(COLOUR_BAD), shown, colour(COLOUR_NONE), shown);
 		break;
 	case LIKENESS_UNREADABLE:
-		wrap_print(stdout, 4, "It cannot be compared: %s.",
-			   view->file.error.message);
+		wrap_print(stdout, 4, "It cannot be compared: %s.", view->file.error.message);
 		break;
 	}
 }

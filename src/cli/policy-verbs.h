@@ -36,6 +36,10 @@ int policy_verb_remove(const struct policy_call *call);
 /* Says why the kernel side refused; the exit status. */
 int policy_fail_kernel(const struct policy_call *call, int r, const struct tcpkeep_error *error);
 
+/* "1 rule", "2 rules". buf. */
+#define POLICY_COUNT_MAX 48
+const char *policy_count(size_t n, const char *what, char buf[POLICY_COUNT_MAX]);
+
 /* Tells each policy that there is, and the words to reach it: nothing was found where it was asked
  * for. */
 void policy_list_others(const struct policy_call *call);

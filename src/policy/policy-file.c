@@ -259,7 +259,8 @@ static void include_file(struct policy_reader *reader, const char *path, unsigne
 	char shown[256];
 
 	if (reader->n_sources >= POLICY_FILES_MAX) {
-		policy_fail(reader, line, "include: more than %d files in all", POLICY_FILES_MAX);
+		policy_fail(reader, line, "include: more than %d files in all; join some",
+			    POLICY_FILES_MAX);
 		return;
 	}
 	if (read_file(reader, path, line, &error) < 0)
@@ -288,7 +289,8 @@ static bool is_pattern_good(struct policy_reader *reader, const struct policy_wo
 	else if (reader->no_files)
 		policy_fail(reader, pattern->line, "include: this text has no file to be beside");
 	else if (reader->depth >= POLICY_DEPTH_MAX)
-		policy_fail(reader, pattern->line, "include: more than %d files deep",
+		policy_fail(reader, pattern->line,
+			    "include: more than %d files deep; include this one further up",
 			    POLICY_DEPTH_MAX);
 	else
 		return true;

@@ -287,7 +287,7 @@ for line in open("all"):
 	[[ $output == *"DETACHED"* ]]
 	run "$TCPKEEP" policy apply policy.conf --cgroup "$GROUP" --dry-run
 	[ "$status" -eq 0 ]
-	[[ $output == *"Those before had been detached by somebody, and did not hold as they should; applied, these would." ]]
+	[[ $output == *"The policy before had been detached by somebody, and did not hold as it should; applied, this one would." ]]
 	run "$TCPKEEP" policy apply policy.conf --cgroup "$GROUP" --json
 	[ "$(jq -c '[.applied, .replaced_detached]' <<<"$output")" = "[true,true]" ]
 	"$TCPKEEP" policy status --cgroup "$GROUP"
@@ -316,7 +316,7 @@ replace_pin() {
 		[ "$(jq -c '[.damaged, .readable]' <<<"$output")" = '[true,false]' ]
 		run --separate-stderr "$TCPKEEP" policy apply policy.conf --cgroup "$GROUP"
 		[ "$status" -eq 0 ]
-		[[ $stderr == *"warning: policy apply: of the policy before pins were missing"* ]]
+		[[ $stderr == *"warning: policy apply: pins of the policy before were missing"* ]]
 		"$TCPKEEP" policy status --cgroup "$GROUP"
 		[ "$(ls "$folder" | wc -l)" = 1 ]
 	done
@@ -385,7 +385,7 @@ replace_pin() {
 	[[ $output == *"policy.conf DIFFERS"*$'\n''  ~ rule "a rule with a long name, number 1"  changed: settings'$'\n'"Attached"* ]]
 	run "$TCPKEEP" policy apply policy.conf --cgroup "$GROUP"
 	[ "$status" -eq 0 ]
-	[[ ${lines[0]} == *", in place of those before" ]]
+	[[ ${lines[0]} == *", in place of the policy before" ]]
 	[ "${lines[1]}" = '  ~ rule "a rule with a long name, number 1"  changed: settings' ]
 	[ "${lines[2]}" = "The counts of all rules begin anew." ]
 }
@@ -446,7 +446,7 @@ counts() {
 	echo '# a word more, and other blanks' >>policy.conf
 	run "$TCPKEEP" policy apply policy.conf --cgroup "$GROUP"
 	[ "$status" -eq 0 ]
-	[ "${lines[0]}" = "2 rules are in force for new connections of cgroup /${GROUP##*/} already; nothing was changed, and their counts go on" ]
+	[ "${lines[0]}" = "2 rules are in force for new connections of cgroup /${GROUP##*/} already; nothing was changed, and the counts go on" ]
 	[ "$(counts)" = "$before" ]
 	run "$TCPKEEP" policy apply policy.conf --cgroup "$GROUP" --json
 	[ "$(jq -c '[.applied, .replaced, .unchanged, .hooks]' <<<"$output")" = '[true,true,true,["sock_ops","setsockopt"]]' ]
@@ -461,7 +461,7 @@ counts() {
 		run "$TCPKEEP" policy status --cgroup "$GROUP"
 		[ "$status" -eq 3 ]
 		run "$TCPKEEP" policy apply policy.conf --cgroup "$GROUP"
-		[[ $output == *" already; nothing was changed, "*"Those before had been detached by somebody, "* ]]
+		[[ ${lines[0]} == *" as before; what somebody had detached is attached again, and the counts go on" ]]
 		[ "$(counts)" = "${before/,[1,/,[2,}" ]
 		run connection 7001 500
 		[ "${lines[0]}" = "1 61 21 9" ]
@@ -469,7 +469,7 @@ counts() {
 
 	# From another file, then with another rule.
 	"$TCPKEEP" policy apply - --cgroup "$GROUP" <policy.conf >told
-	grep -q ', in place of those before, which say the same$' told
+	grep -q ', in place of the policy before, which says the same$' told
 	grep -q '^The counts of all rules begin anew.$' told
 	[[ $(counts) == *",[0,0]]" ]]
 	connection 7001
