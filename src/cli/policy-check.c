@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* tcpkeep policy check: what is wrong with a file, all of it. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
-#include "base/macro.h"
 #include "policy-pins.h"
 
 #define NAME_SIZE 16

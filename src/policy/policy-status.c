@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <bpf/bpf.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/cleanup.h"

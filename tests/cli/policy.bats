@@ -536,6 +536,25 @@ END
 	rmdir "$GROUP/in"
 }
 
+@test "few descriptors: applied whole, or refused for that, with nothing left" {
+	own_cgroup
+	echo 'rule "a" { on }' >policy.conf
+	for n in 40 30 25 20 18 16 14 12 10 8 7; do
+		run --separate-stderr bash -c "exec 3>&- 4>&-; ulimit -n $n; exec \"\$@\"" _ env ASAN_OPTIONS=detect_leaks=0 "$TCPKEEP" policy apply policy.conf --cgroup "$GROUP"
+		if [ "$status" -eq 0 ]; then
+			"$TCPKEEP" policy status --cgroup "$GROUP"
+			"$TCPKEEP" policy remove --cgroup "$GROUP"
+			applied=1
+		else
+			[ "$status" -eq 1 ]
+			[ "$stderr" = "tcpkeep: policy apply: no descriptors: Too many open files; raise the limit (ulimit -n)" ]
+			refused=1
+		fi
+		[ ! -e /sys/fs/bpf/tcpkeep ]
+	done
+	[ "$applied$refused" = 11 ]
+}
+
 # ------------------------------------------------------------------------------ what is open
 
 # hold MANY [PATH]: the holder in a network of its own, in the cgroup or one beneath it.
