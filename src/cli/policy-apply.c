@@ -107,7 +107,7 @@ static void print_existing(const struct apply *apply)
 		return;
 	}
 	set_report_counts(apply->existing, counts);
-	printf("Open connections: %s\n", counts);
+	wrap_print(stdout, 4, "Open connections: %s", counts);
 }
 
 /* How the rules stand to those before. */
