@@ -58,10 +58,6 @@ static bool is_orphan(const struct policy_pins *pins, const struct policy_place 
 	return link >= 0 && policy_link_holds(link) == 0 && !cgroups_path(cgroups, place->cgroup);
 }
 
-/*
- * Clears what killed tcpkeeps have left and keeps the youngest living place of each cgroup, at the
- * front of the list. -errno or how many were cleared.
- */
 int policy_tidy(const struct policy_pins *pins, struct cgroups *cgroups,
 		struct policy_place *places, size_t *n)
 {
