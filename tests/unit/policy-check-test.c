@@ -312,7 +312,9 @@ static void includes_have_a_depth(void **state)
 	}
 	write_file(tree, "9.conf", "");
 	assert_int_equal(read_tree(tree, &told, &policy, NULL), -EINVAL);
-	assert_string_equal(told.text, "7.conf:1: include: more than 8 files deep; include this one further up\n");
+	assert_string_equal(
+		told.text,
+		"7.conf:1: include: more than 8 files deep; include this one further up\n");
 }
 
 static void files_that_others_write_are_told(void **state)
