@@ -5,6 +5,7 @@
 #include "base/escape.h"
 #include "base/macro.h"
 #include "base/nearest.h"
+#include "output/wrap.h"
 #include "policy-verbs.h"
 
 static const struct option options[] = {
@@ -38,60 +39,32 @@ int policy_fail_kernel(const struct policy_call *call, int r, const struct tcpke
 	return exit_status_of(r);
 }
 
+const char *policy_count(size_t n, const char *what, char buf[POLICY_COUNT_MAX])
+{
+	snprintf(buf, POLICY_COUNT_MAX, "%zu %s%s", n, what, n == 1 ? "" : "s");
+	return buf;
+}
+
 static int list_one(const struct policy_kernel_status *status, void *userdata)
 {
 	const struct policy_call *call = userdata;
 	char shown[1024];
 
-	if (!status->cgroup)
-		printf("There is one of a cgroup that was removed: 'tcpkeep policy %s%s'.\n",
-		       call->verb, strcmp(call->verb, "remove") == 0 ? " --all" : "");
-	else
-		printf("There is one of cgroup %s: 'tcpkeep policy %s --cgroup %s'.\n",
-		       escape_text(status->cgroup, strlen(status->cgroup), shown, sizeof(shown)),
-		       call->verb, shown);
+	if (!status->cgroup) {
+		wrap_print(stdout, 4,
+			   "There is one of a cgroup that was removed: 'tcpkeep policy %s%s'.",
+			   call->verb, strcmp(call->verb, "remove") == 0 ? " --all" : "");
+		return 0;
+	}
+	escape_text(status->cgroup, strlen(status->cgroup), shown, sizeof(shown));
+	wrap_print(stdout, 4, "There is one of cgroup %s: 'tcpkeep policy %s --cgroup %s'.", shown,
+		   call->verb, shown);
 	return 0;
 }
 
 void policy_list_others(const struct policy_call *call)
 {
 	policy_kernel_status(NULL, list_one, (void *)call, NULL);
-}
-
-static void write_removed(int n, const char *error)
-{
-	struct json json;
-
-	json_init(&json, stdout);
-	json_begin_object(&json, NULL);
-	json_string(&json, "schema", "tcpkeep.policy-remove/1");
-	json_int(&json, "removed", n);
-	json_string(&json, "error", error);
-	json_end_object(&json);
-}
-
-int policy_verb_remove(const struct policy_call *call)
-{
-	struct tcpkeep_error error;
-	int r;
-
-	r = policy_kernel_remove(call->args->cgroup, call->args->all, &error);
-	if (call->json)
-		write_removed(MAX(r, 0), r < 0 ? error.message : NULL);
-	if (r < 0)
-		return policy_fail_kernel(call, r, &error);
-	if (call->json)
-		return EXIT_DONE;
-	if (r > 0) {
-		printf("%d %s removed. Open connections keep what they have.\n", r,
-		       r == 1 ? "policy is" : "policies are");
-		return EXIT_DONE;
-	}
-	printf("No policy was in force%s.\n", call->args->all      ? ""
-					      : call->args->cgroup ? " for this cgroup"
-								   : " for the whole machine");
-	policy_list_others(call);
-	return EXIT_DONE;
 }
 
 /* ------------------------------------------------------------------------------------ usage */

@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/escape.h"
 #include "output/colour.h"
+#include "output/wrap.h"
 #include "policy-verbs.h"
 #include "set-job.h"
 
@@ -106,36 +107,52 @@ static void print_existing(const struct apply *apply)
 		return;
 	}
 	set_report_counts(apply->existing, counts);
-	printf("Open connections: %s\n", counts);
+	wrap_print(stdout, 4, "Open connections: %s", counts);
+}
+
+/* How the rules stand to those before. */
+static const char *how(const struct apply *apply)
+{
+	if (apply->report.unchanged && apply->before.detached)
+		return " as before; what somebody had detached is attached again, and the counts go on";
+	if (apply->report.unchanged)
+		return " already; nothing was changed, and the counts go on";
+	if (!apply->before.found)
+		return "";
+	if (!apply->has_changes || apply->changes.any)
+		return ", in place of the policy before";
+	return ", in place of the policy before, which says the same";
 }
 
 static void print_text(const struct apply *apply)
 {
 	const char *cgroup = scope(apply);
+	bool dry_run = apply->call->args->dry_run;
 	size_t n = apply->file.policy.n_rules;
-	char shown[512];
+	char shown[512], rules[POLICY_COUNT_MAX];
 
-	printf("%s%zu rule%s%s %s%s", colour(COLOUR_BOLD), n, n == 1 ? "" : "s",
-	       colour(COLOUR_NONE),
-	       apply->call->args->dry_run ? "would be in force"
-	       : n == 1                   ? "is in force"
-					  : "are in force",
-	       cgroup ? " for new connections of cgroup " : " for every new connection");
 	if (cgroup)
-		printf("%s", escape_text(cgroup, strlen(cgroup), shown, sizeof(shown)));
-	if (apply->before.found)
-		printf(", in place of those before%s\n",
-		       apply->has_changes && !apply->changes.any ? ", which say the same" : "");
-	else
-		printf("\n");
-	if (apply->before.detached)
-		printf("Those before had been detached by somebody, and did not hold as they should; %s.\n",
-		       apply->call->args->dry_run ? "applied, these would" : "these do");
-	if (apply->has_changes && (apply->before.found || apply->call->args->dry_run))
+		escape_text(cgroup, strlen(cgroup), shown, sizeof(shown));
+	wrap_print(stdout, 4, "%s%s%s %s%s%s%s", colour(COLOUR_BOLD),
+		   policy_count(n, "rule", rules), colour(COLOUR_NONE),
+		   dry_run  ? "would be in force"
+		   : n == 1 ? "is in force"
+			    : "are in force",
+		   cgroup ? " for new connections of cgroup " : " for every new connection",
+		   cgroup ? shown : "", how(apply));
+	if (apply->before.detached && !apply->report.unchanged)
+		wrap_print(
+			stdout, 4,
+			"The policy before had been detached by somebody, and did not hold as it "
+			"should; %s.",
+			dry_run ? "applied, this one would" : "this one does");
+	if (apply->has_changes && (apply->before.found || dry_run))
 		policy_changes_print(&apply->changes);
+	if (apply->before.found && !dry_run && !apply->report.unchanged)
+		printf("The counts of all rules begin anew.\n");
 	if (apply->existing)
 		print_existing(apply);
-	else if (!apply->call->args->dry_run)
+	else if (!dry_run)
 		printf("Connections that are open already keep what they have.\n");
 }
 
@@ -145,11 +162,12 @@ static void warn(const struct policy_apply_report *report)
 		say_warning("policy apply: bpffs was not mounted; it is now, at /sys/fs/bpf");
 	if (report->damaged)
 		say_warning(
-			"policy apply: of the policy before pins were missing in /sys/fs/bpf, or were not "
-			"tcpkeep's; it was made anew, and its counters are gone");
+			"policy apply: pins of the policy before were missing in /sys/fs/bpf, or were not "
+			"tcpkeep's; it was made anew, and its counts are gone");
 	if (report->upgraded)
 		say_warning(
-			"policy apply: the policy before was that of an older tcpkeep; its counters are gone");
+			"policy apply: the policy before was that of another tcpkeep; it was made anew, "
+			"and its counts are gone");
 }
 
 static void write_report(const struct policy_apply_report *report, struct json *json)
@@ -194,6 +212,7 @@ static void write_json(const struct apply *apply, bool applied, const char *erro
 	json_uint(&json, "rules", apply->file.result == 0 ? apply->file.policy.n_rules : 0);
 	json_bool(&json, "replaced", apply->before.found);
 	json_bool(&json, "replaced_detached", apply->before.detached);
+	json_bool(&json, "unchanged", apply->report.unchanged);
 	policy_changes_json(apply->has_changes ? &apply->changes : NULL, &json);
 	if (applied)
 		write_report(&apply->report, &json);

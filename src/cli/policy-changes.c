@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/escape.h"
 #include "output/colour.h"
+#include "output/wrap.h"
 #include "policy-verbs.h"
 
 static const struct policy none;
@@ -30,6 +31,27 @@ static int is_same(const struct policy_rule *a, const struct policy_rule *b)
 	return strcmp(x, y) == 0;
 }
 
+/* enum policy_part: in what they differ; -ENOMEM. Each part by giving it to a copy of b. */
+static int differ(const struct policy_rule *a, const struct policy_rule *b)
+{
+	struct policy_rule like_b = *a, other_settings = *b;
+	int same, same_matches, same_settings;
+
+	like_b.settings = b->settings;
+	like_b.mode = b->mode;
+	other_settings.settings = a->settings;
+	same = is_same(a, b);
+	same_matches = is_same(&like_b, b);
+	same_settings = is_same(&other_settings, b);
+	if (same < 0 || same_matches < 0 || same_settings < 0)
+		return -ENOMEM;
+	if (same)
+		return 0;
+	return (same_matches ? 0 : POLICY_PART_MATCHES) |
+	       (same_settings ? 0 : POLICY_PART_SETTINGS) |
+	       (a->mode == b->mode ? 0 : POLICY_PART_MODE);
+}
+
 int policy_changes_find(const struct policy *before, const struct policy *after,
 			struct policy_changes *ret)
 {
@@ -43,12 +65,12 @@ int policy_changes_find(const struct policy *before, const struct policy *after,
 		return -ENOMEM;
 	for (size_t i = 0; i < after->n_rules; i++) {
 		size_t at = find(before, after->rules[i].name);
-		int same =
-			at == before->n_rules ? 0 : is_same(&before->rules[at], &after->rules[i]);
+		int parts =
+			at == before->n_rules ? 0 : differ(&before->rules[at], &after->rules[i]);
 
-		if (same < 0) {
+		if (parts < 0) {
 			free(changes.all);
-			return same;
+			return parts;
 		}
 		if (at < before->n_rules) {
 			changes.reordered |= at < last;
@@ -56,15 +78,16 @@ int policy_changes_find(const struct policy *before, const struct policy *after,
 		}
 		changes.all[changes.n++] = (struct policy_change){
 			at == before->n_rules ? '+'
-			: same                ? '='
-					      : '~',
+			: parts               ? '~'
+					      : '=',
 			after->rules[i].name,
+			(unsigned)parts,
 		};
 	}
 	for (size_t i = 0; i < before->n_rules; i++)
 		if (find(after, before->rules[i].name) == after->n_rules)
 			changes.all[changes.n++] =
-				(struct policy_change){'-', before->rules[i].name};
+				(struct policy_change){'-', before->rules[i].name, 0};
 	changes.any = changes.reordered;
 	for (size_t i = 0; i < changes.n; i++)
 		changes.any |= changes.all[i].kind != '=';
@@ -75,6 +98,31 @@ int policy_changes_find(const struct policy *before, const struct policy *after,
 void policy_changes_free(struct policy_changes *changes)
 {
 	free(changes->all);
+}
+
+/* More than that nobody reads; the JSON has all. */
+#define TOLD_MAX 20
+
+static void print_change(const struct policy_change *change, enum colour shade, const char *word)
+{
+	static const struct {
+		unsigned part;
+		const char *name;
+	} parts[] = {
+		{POLICY_PART_MATCHES, "what it matches"},
+		{POLICY_PART_SETTINGS, "settings"},
+		{POLICY_PART_MODE, "mode"},
+	};
+	char shown[4 * POLICY_NAME_MAX], which[64] = "";
+	size_t len = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+		if (change->parts & parts[i].part)
+			len += (size_t)snprintf(which + len, sizeof(which) - len, "%s%s",
+						len ? ", " : ": ", parts[i].name);
+	escape_text(change->name, strlen(change->name), shown, sizeof(shown));
+	wrap_print(stdout, 6, "  %s%c rule \"%s\"%s  %s%s", colour(shade), change->kind, shown,
+		   colour(COLOUR_NONE), word, which);
 }
 
 void policy_changes_print(const struct policy_changes *changes)
@@ -89,17 +137,14 @@ void policy_changes_print(const struct policy_changes *changes)
 		{'~', COLOUR_WARN, "changed"},
 	};
 
-	char shown[4 * POLICY_NAME_MAX];
+	size_t told = 0;
 
 	for (size_t i = 0; i < changes->n; i++)
 		for (size_t j = 0; j < ARRAY_SIZE(kinds); j++)
-			if (changes->all[i].kind == kinds[j].kind)
-				printf("  %s%c rule \"%s\"%s  %s\n", colour(kinds[j].colour),
-				       kinds[j].kind,
-				       escape_text(changes->all[i].name,
-						   strlen(changes->all[i].name), shown,
-						   sizeof(shown)),
-				       colour(COLOUR_NONE), kinds[j].word);
+			if (changes->all[i].kind == kinds[j].kind && told++ < TOLD_MAX)
+				print_change(&changes->all[i], kinds[j].colour, kinds[j].word);
+	if (told > TOLD_MAX)
+		printf("  ... and %zu more; --json has all of them\n", told - TOLD_MAX);
 	if (changes->reordered)
 		printf("  the order of the rules is another\n");
 }

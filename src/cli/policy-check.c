@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* tcpkeep policy check: what is wrong with a file, all of it. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "base/escape.h"
+#include "output/wrap.h"
 #include "policy-verbs.h"
 
 static void write_rules(const struct policy *policy, struct json *json)
@@ -43,31 +43,25 @@ static void write_json(const struct policy_file *file)
 	json_end_object(&json);
 }
 
-/* "1 error", "2 errors" */
-static const char *count(size_t n, const char *what, char buf[48])
-{
-	snprintf(buf, 48, "%zu %s%s", n, what, n == 1 ? "" : "s");
-	return buf;
-}
-
 static void print_text(const struct policy_file *file)
 {
 	const char *name = policy_file_name(file->path);
-	char shown[1024], rules[48], files[48], errors[48], warnings[48];
+	char shown[1024], rules[POLICY_COUNT_MAX], files[POLICY_COUNT_MAX],
+		errors[POLICY_COUNT_MAX], warnings[POLICY_COUNT_MAX];
 
 	policy_file_print(file, stdout);
 	escape_text(name, strlen(name), shown, sizeof(shown));
-	count(file->errors, "error", errors);
-	count(file->warnings, "warning", warnings);
+	policy_count(file->errors, "error", errors);
+	policy_count(file->warnings, "warning", warnings);
 	if (file->result < 0)
-		printf("%s: %s, %s\n", shown, errors, warnings);
+		wrap_print(stdout, 4, "%s: %s, %s", shown, errors, warnings);
 	else if (file->policy.n_paths > 1)
-		printf("%s: %s in %s, no error, %s\n", shown,
-		       count(file->policy.n_rules, "rule", rules),
-		       count(file->policy.n_paths, "file", files), warnings);
+		wrap_print(stdout, 4, "%s: %s in %s, no error, %s", shown,
+			   policy_count(file->policy.n_rules, "rule", rules),
+			   policy_count(file->policy.n_paths, "file", files), warnings);
 	else
-		printf("%s: %s, no error, %s\n", shown, count(file->policy.n_rules, "rule", rules),
-		       warnings);
+		wrap_print(stdout, 4, "%s: %s, no error, %s", shown,
+			   policy_count(file->policy.n_rules, "rule", rules), warnings);
 }
 
 int policy_verb_check(const struct policy_call *call)

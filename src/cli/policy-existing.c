@@ -133,7 +133,9 @@ int policy_existing_run(const struct policy_call *call, const struct policy *pol
 
 	r = existing ? find_cgroup(cgroup, &existing->scope.cgroup) : -ENOMEM;
 	if (r < 0) {
-		say_error("policy apply: --existing: %s", strerror(-r));
+		say_error(
+			"policy apply: --existing: the cgroup cannot be looked up: %s; open connections keep what they have",
+			strerror(-r));
 		free(existing);
 		return EXIT_FAILED;
 	}
@@ -157,7 +159,8 @@ int policy_existing_run(const struct policy_call *call, const struct policy *pol
 	*ret = job;
 	r = set_job_act(job);
 	if (existing->scope.starved)
-		say_warning("policy apply: out of memory: of some sockets the program is unknown");
+		say_warning(
+			"policy apply: out of memory: of some open connections the program is unknown, and a rule with program may have missed them; apply again");
 	return r;
 }
 

@@ -7,6 +7,7 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/escape.h"
+#include "output/wrap.h"
 #include "policy-verbs.h"
 #include "policy/policy-compile.h"
 
@@ -36,14 +37,14 @@ static void keep(const struct policy_remark *remark, void *userdata)
 static void compile(struct policy_file *file)
 {
 	_cleanup_free_ struct policy_set *set = calloc(1, sizeof(*set));
-	struct policy_remark remark = {.path = file->path, .is_error = true};
+	struct policy_remark remark = {.path = policy_file_name(file->path), .is_error = true};
 
 	if (!set)
 		return;
 	file->result = policy_compile(&file->policy, NULL, set, &file->error);
 	if (file->result == 0)
 		return;
-	policy_free(&file->policy);
+	file->policy.n_rules = 0;
 	remark.message = file->error.message;
 	keep(&remark, file);
 }
@@ -69,21 +70,21 @@ void policy_file_free(struct policy_file *file)
 		free(file->told[i].message);
 	}
 	free(file->told);
-	if (file->result == 0)
-		policy_free(&file->policy);
+	policy_free(&file->policy);
 }
 
 void policy_file_print(const struct policy_file *file, FILE *stream)
 {
-	char shown[1024];
+	char shown[1024], line[16];
 
 	for (size_t i = 0; i < file->n_told; i++) {
 		const struct policy_told *told = &file->told[i];
 
-		fputs(escape_text(told->path, strlen(told->path), shown, sizeof(shown)), stream);
+		escape_text(told->path, strlen(told->path), shown, sizeof(shown));
 		if (told->line)
-			fprintf(stream, ":%u", told->line);
-		fprintf(stream, ": %s%s\n", told->is_error ? "" : "warning: ", told->message);
+			snprintf(line, sizeof(line), ":%u", told->line);
+		wrap_print(stream, 4, "%s%s: %s%s", shown, told->line ? line : "",
+			   told->is_error ? "" : "warning: ", told->message);
 	}
 }
 
@@ -91,7 +92,7 @@ void policy_file_json(const struct policy_file *file, struct json *json)
 {
 	json_string(json, "file", file->path);
 	json_begin_array(json, "files");
-	for (size_t i = 0; file->result == 0 && i < file->policy.n_paths; i++)
+	for (size_t i = 0; i < file->policy.n_paths; i++)
 		json_string(json, NULL, file->policy.paths[i]);
 	json_end_array(json);
 	json_uint(json, "errors", file->errors);

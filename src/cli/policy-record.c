@@ -4,7 +4,7 @@
  *
  *	tcpkeep-policy 1
  *	digest 0123456789abcdef
- *	file /etc/tcpkeep/policy.conf
+ *	file /etc/tcpkeep/policy.conf		or: from standard input
  *
  *	rule "..." { ...
  *
@@ -12,7 +12,6 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -21,6 +20,7 @@
 #include "policy-verbs.h"
 
 static const char magic[] = "tcpkeep-policy 1\n";
+static const char from_stdin[] = "from standard input";
 
 /* FNV-1a: against accidents; who may write the record may write the rules. */
 void policy_record_digest(const char *text, char ret[24])
@@ -64,7 +64,8 @@ int policy_record_make(const struct policy *policy, const char *path, char *blob
 	if (r < 0)
 		return r;
 	policy_record_digest(text, digest);
-	n = snprintf(blob, POLICY_BLOB_MAX, "%sdigest %s\nfile %s\n", magic, digest,
+	n = snprintf(blob, POLICY_BLOB_MAX, "%sdigest %s\n%s%s\n", magic, digest,
+		     strcmp(path, POLICY_STDIN) == 0 ? from_stdin : "file ",
 		     absolute ? absolute : "");
 	if (n >= POLICY_BLOB_MAX)
 		return -ENAMETOOLONG;
@@ -108,6 +109,7 @@ bool policy_record_read(const void *blob, size_t len, struct policy_record *ret)
 		}
 		take(at, n, "digest ", ret->digest, sizeof(ret->digest));
 		take(at, n, "file ", ret->path, sizeof(ret->path));
+		ret->is_stdin |= n == strlen(from_stdin) && memcmp(at, from_stdin, n) == 0;
 		at += n + 1;
 	}
 	return true;

@@ -1,18 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* tcpkeep policy status: what is in force, what it has done, and whether the file says the same. */
 #include <errno.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/escape.h"
-#include "base/put.h"
 #include "output/colour.h"
-#include "output/terminal.h"
-#include "output/width.h"
+#include "output/wrap.h"
 #include "policy-verbs.h"
 
 /* How the file stands to what is in force. */
@@ -97,191 +93,9 @@ static void compare(struct view *view, const char *path)
 		policy_changes_find(&view->before, &view->file.policy, &view->changes) == 0;
 }
 
-/* The rule as it was written, in its normal form; NULL: that is not known. */
-static const struct policy_rule *rule_of(const struct view *view, size_t i)
-{
-	const char *name = view->status->rules[i].name;
-
-	if (!view->has_before || i >= view->before.n_rules ||
-	    strcmp(view->before.rules[i].name, name) != 0)
-		return NULL;
-	return &view->before.rules[i];
-}
-
 /* ------------------------------------------------------------------------------------- text */
 
-#define NAME_SHOWN_MAX (4 * POLICY_NAME_MAX)
-
-/* What is wider than that (12 and more) ends in "...". */
-static void clip(char text[NAME_SHOWN_MAX], unsigned width)
-{
-	size_t at = 0, n;
-	uint32_t code;
-
-	if (text_width(text, strlen(text)) <= width)
-		return;
-	while ((n = utf8_decode(text + at, strlen(text + at), &code)) > 0 &&
-	       text_width(text, at + n) <= width - 3)
-		at += n;
-	strcpy(text + at, "...");
-}
-
-/* Words, broken at blanks and behind commas, with the lines after the first under it. */
-static void print_wrapped(const char *text, unsigned indent, unsigned width)
-{
-	unsigned column = 0;
-
-	while (*text) {
-		unsigned blank = *text == ' ';
-		size_t n = blank + strcspn(text + blank, " ,");
-		unsigned wide;
-
-		n += text[n] == ',';
-		wide = text_width(text, n);
-		if (column == 0 || (width && column + wide > width)) {
-			printf("%s%*s", column ? "\n" : "", (int)indent, "");
-			column = indent;
-			text += blank;
-			n -= blank;
-			wide -= blank;
-		}
-		fwrite(text, 1, n, stdout);
-		column += wide;
-		text += n;
-	}
-	printf("\n");
-}
-
-/* "on time=60 for peer=:5432": what it gives, and whom. */
-static void print_rule_text(const struct view *view, size_t i, unsigned width)
-{
-	const struct policy_kernel_rule *rule = &view->status->rules[i];
-	const struct policy_rule *written = rule_of(view, i);
-	_cleanup_free_ char *selectors = NULL, *text = NULL, *shown = NULL;
-	char settings[TCPKEEP_SETTINGS_TEXT_MAX] = "";
-	size_t len;
-
-	if (written && policy_selectors_format(written, &selectors) < 0)
-		return;
-	if (rule->mode != POLICY_LEAVE)
-		tcpkeep_settings_format(&rule->settings, settings, sizeof(settings));
-	if (asprintf(&text, "%s for %s", *settings ? settings : "nothing",
-		     !selectors   ? "connections that are not known any more"
-		     : *selectors ? selectors
-				  : "every connection") < 0) {
-		text = NULL;
-		return;
-	}
-	len = strlen(text);
-	shown = malloc(4 * len + 8);
-	if (!shown)
-		return;
-	printf("%s", colour(COLOUR_DIM));
-	print_wrapped(escape_text(text, len, shown, 4 * len + 8), 4, width);
-	printf("%s", colour(COLOUR_NONE));
-}
-
-enum { COUNT_MATCHED, COUNT_SET, COUNT_OWN, COUNT_FAILED, COUNTS };
-
-static const struct {
-	const char *heading;
-	enum colour shade; /* when it is not 0 */
-} counts[COUNTS] = {
-	[COUNT_MATCHED] = {"MATCHED", COLOUR_NONE},
-	[COUNT_SET] = {"SET", COLOUR_GOOD},
-	[COUNT_OWN] = {"OWN", COLOUR_NONE},
-	[COUNT_FAILED] = {"FAILED", COLOUR_BAD},
-};
-
-static uint64_t count_of(const struct policy_kernel_rule *rule, unsigned which)
-{
-	const uint64_t all[] = {
-		[COUNT_MATCHED] = rule->matched,
-		[COUNT_SET] = rule->set,
-		[COUNT_OWN] = rule->own,
-		[COUNT_FAILED] = rule->failed,
-	};
-
-	return all[which];
-}
-
-/* With the NUL. */
-static void format_count(uint64_t count, char text[2 * PUT_NUMBER_MAX])
-{
-	*put_grouped(text, count) = '\0';
-}
-
-/* How wide the columns are: the names', which is cut, and those of the counts, which are not. */
-struct widths {
-	unsigned name, counts[COUNTS];
-};
-
-#define MODE_WIDTH 7  /* default, enforce */
-#define NAME_MIN   12 /* below that a name says nothing */
-
-static void measure(const struct policy_kernel_status *status, unsigned width, struct widths *ret)
-{
-	char shown[NAME_SHOWN_MAX], number[2 * PUT_NUMBER_MAX];
-	unsigned rest = 2 + MODE_WIDTH;
-
-	*ret = (struct widths){.name = (unsigned)strlen("RULE")};
-	for (unsigned c = 0; c < COUNTS; c++)
-		ret->counts[c] = (unsigned)strlen(counts[c].heading);
-	for (size_t i = 0; i < status->n_rules; i++) {
-		const char *name = status->rules[i].name;
-
-		escape_text(name, strlen(name), shown, sizeof(shown));
-		ret->name = MAX(ret->name, text_width(shown, strlen(shown)));
-		for (unsigned c = 0; c < COUNTS; c++) {
-			format_count(count_of(&status->rules[i], c), number);
-			ret->counts[c] = MAX(ret->counts[c], (unsigned)strlen(number));
-		}
-	}
-	for (unsigned c = 0; c < COUNTS; c++)
-		rest += 2 + ret->counts[c];
-	if (width && ret->name + rest > width)
-		ret->name = width > rest + NAME_MIN ? width - rest : NAME_MIN;
-}
-
-static void print_row(const char *name, const char *mode, const struct policy_kernel_rule *rule,
-		      const struct widths *widths)
-{
-	char number[2 * PUT_NUMBER_MAX];
-
-	printf("%s%*s  %-*s", name, (int)(widths->name - text_width(name, strlen(name))), "",
-	       MODE_WIDTH, mode);
-	for (unsigned c = 0; c < COUNTS; c++) {
-		bool shade = rule && count_of(rule, c) && counts[c].shade;
-
-		if (rule)
-			format_count(count_of(rule, c), number);
-		printf("  %s%*s%s", shade ? colour(counts[c].shade) : "", (int)widths->counts[c],
-		       rule ? number : counts[c].heading, shade ? colour(COLOUR_NONE) : "");
-	}
-	printf("\n");
-}
-
-/* Two lines for each: the second one, of any length, is wrapped, so that the first fits 80 columns
- * whatever the rule is. */
-static void print_rules(const struct view *view)
-{
-	const struct policy_kernel_status *status = view->status;
-	unsigned width = terminal_width(STDOUT_FILENO);
-	char shown[NAME_SHOWN_MAX];
-	struct widths widths;
-
-	measure(status, width, &widths);
-	if (status->n_rules > 0)
-		print_row("RULE", "MODE", NULL, &widths);
-	for (size_t i = 0; i < status->n_rules; i++) {
-		const struct policy_kernel_rule *rule = &status->rules[i];
-
-		clip(escape_text(rule->name, strlen(rule->name), shown, sizeof(shown)),
-		     widths.name);
-		print_row(shown, policy_mode_name(rule->mode), rule, &widths);
-		print_rule_text(view, i, width);
-	}
-}
+#define APPLY_SHOWN_MAX 2200
 
 static void print_heading(const struct policy_kernel_status *status)
 {
@@ -290,32 +104,47 @@ static void print_heading(const struct policy_kernel_status *status)
 
 	if (status->applied_at && localtime_r(&status->applied_at, &tm))
 		strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm);
-	printf("%s", colour(COLOUR_BOLD));
-	if (!status->cgroup)
-		printf("A policy for a cgroup that was removed: it does nothing any more");
-	else if (strcmp(status->cgroup, "/") == 0)
-		printf("The policy for every new connection");
-	else
-		printf("The policy for new connections of cgroup %s",
-		       escape_text(status->cgroup, strlen(status->cgroup), shown, sizeof(shown)));
-	printf("%s\n", colour(COLOUR_NONE));
+	if (status->cgroup)
+		escape_text(status->cgroup, strlen(status->cgroup), shown, sizeof(shown));
+	wrap_print(stdout, 4, "%s%s%s%s", colour(COLOUR_BOLD),
+		   !status->cgroup
+			   ? "A policy for a cgroup that was removed: it does nothing any more"
+		   : strcmp(status->cgroup, "/") == 0 ? "The policy for every new connection"
+						      : "The policy for new connections of cgroup ",
+		   status->cgroup && strcmp(status->cgroup, "/") != 0 ? shown : "",
+		   colour(COLOUR_NONE));
 	if (status->readable)
 		printf("Applied %s by tcpkeep %s.\n", when, status->version);
 }
 
 /* The words that put this policy, and no other one, in force again. */
-static void print_apply(const struct view *view)
+static void format_apply(const struct view *view, char ret[APPLY_SHOWN_MAX])
 {
 	const char *cgroup = view->status->cgroup;
-	char shown[1024];
+	char file[1024] = "", shown[1024] = "";
 
-	printf("'tcpkeep policy apply");
 	if (view->has_file)
-		printf(" %s",
-		       escape_text(view->file.path, strlen(view->file.path), shown, sizeof(shown)));
+		escape_text(view->file.path, strlen(view->file.path), file, sizeof(file));
 	if (cgroup && strcmp(cgroup, "/") != 0)
-		printf(" --cgroup %s", escape_text(cgroup, strlen(cgroup), shown, sizeof(shown)));
-	printf("'");
+		escape_text(cgroup, strlen(cgroup), shown, sizeof(shown));
+	snprintf(ret, APPLY_SHOWN_MAX, "'tcpkeep policy apply%s%s%s%s'", *file ? " " : "", file,
+		 *shown ? " --cgroup " : "", shown);
+}
+
+static void print_differs(const struct view *view, const char *file)
+{
+	char apply[APPLY_SHOWN_MAX];
+
+	format_apply(view, apply);
+	wrap_print(stdout, 4, "%s%s DIFFERS%s; %s would make these changes:", colour(COLOUR_WARN),
+		   file, colour(COLOUR_NONE), apply);
+	if (view->has_changes)
+		policy_changes_print(&view->changes);
+	else
+		wrap_print(
+			stdout, 4,
+			"  (what is in force cannot be compared rule by rule: its text is not kept, "
+			"or names what is gone)");
 }
 
 static void print_likeness(const struct view *view)
@@ -326,27 +155,29 @@ static void print_likeness(const struct view *view)
 		escape_text(view->file.path, strlen(view->file.path), shown, sizeof(shown));
 	switch (view->likeness) {
 	case LIKENESS_UNKNOWN:
-		printf("Nothing tells which file it came from.\n");
+		if (view->record.is_stdin)
+			wrap_print(
+				stdout, 4,
+				"It came from standard input; 'tcpkeep policy status FILE' compares it "
+				"with a file.");
+		else
+			wrap_print(
+				stdout, 4,
+				"Nothing tells which file it came from; 'tcpkeep policy status FILE' "
+				"compares it with one.");
 		break;
 	case LIKENESS_SAME:
-		printf("%s says the same.\n", shown);
+		wrap_print(stdout, 4, "%s says the same.", shown);
 		break;
 	case LIKENESS_DIFFERS:
-		printf("%s%s DIFFERS%s; with ", colour(COLOUR_WARN), shown, colour(COLOUR_NONE));
-		print_apply(view);
-		printf(" it would be:\n");
-		if (view->has_changes)
-			policy_changes_print(&view->changes);
-		else
-			printf("  (what is in force cannot be compared rule by rule: its text is not kept, or names "
-			       "what is gone)\n");
+		print_differs(view, shown);
 		break;
 	case LIKENESS_WRONG:
-		printf("%s%s HAS ERRORS now%s; see 'tcpkeep policy check %s'.\n",
-		       colour(COLOUR_BAD), shown, colour(COLOUR_NONE), shown);
+		wrap_print(stdout, 4, "%s%s HAS ERRORS now%s; see 'tcpkeep policy check %s'.",
+			   colour(COLOUR_BAD), shown, colour(COLOUR_NONE), shown);
 		break;
 	case LIKENESS_UNREADABLE:
-		printf("It cannot be compared with its file: %s.\n", view->file.error.message);
+		wrap_print(stdout, 4, "It cannot be compared: %s.", view->file.error.message);
 		break;
 	}
 }
@@ -366,43 +197,60 @@ static bool is_told(const struct policy_kernel_status *status, size_t at)
 	return false;
 }
 
+static void print_stranger(const struct policy_kernel_other *other)
+{
+	char shown[1024];
+
+	if (strncmp(other->name, "tcpkeep_", strlen("tcpkeep_")) == 0) {
+		wrap_print(
+			stdout, 4,
+			"Beside it on %s: another tcpkeep (program %u), a run or a policy that is "
+			"not pinned here.",
+			hook_name(other->hook), other->id);
+		return;
+	}
+	escape_text(other->name, strlen(other->name), shown, sizeof(shown));
+	wrap_print(stdout, 4, "Beside it on %s: %s (program %u%s), not of this policy.",
+		   hook_name(other->hook), shown, other->id,
+		   other->inherited ? ", of a cgroup above" : "");
+}
+
 static void print_other(const struct policy_kernel_status *status, size_t i)
 {
 	const struct policy_kernel_other *other = &status->others[i];
 	char shown[1024];
 
-	if (!other->policy && strncmp(other->name, "tcpkeep_", strlen("tcpkeep_")) == 0) {
-		printf("Beside it on %s: another tcpkeep (program %u), a run or a policy that is not "
-		       "pinned here.\n",
-		       hook_name(other->hook), other->id);
-		return;
-	}
 	if (!other->policy) {
-		printf("Beside it on %s: %s (program %u%s), not of this policy.\n",
-		       hook_name(other->hook),
-		       escape_text(other->name, strlen(other->name), shown, sizeof(shown)),
-		       other->id, other->inherited ? ", of a cgroup above" : "");
+		print_stranger(other);
 		return;
 	}
 	if (is_told(status, i))
 		return;
-	if (strcmp(other->policy, "/") == 0)
-		printf("What matches none of its rules goes on to the policy for every new connection.\n");
-	else
-		printf("What matches none of its rules goes on to the policy of cgroup %s, which is "
-		       "above.\n",
-		       escape_text(other->policy, strlen(other->policy), shown, sizeof(shown)));
+	if (strcmp(other->policy, "/") == 0) {
+		wrap_print(stdout, 4,
+			   "What matches none of its rules goes on to the policy for every new "
+			   "connection.");
+		return;
+	}
+	escape_text(other->policy, strlen(other->policy), shown, sizeof(shown));
+	wrap_print(stdout, 4,
+		   "What matches none of its rules goes on to the policy of cgroup %s, which is "
+		   "above.",
+		   shown);
 }
 
 static void print_hooks(const struct view *view)
 {
 	const struct policy_kernel_status *status = view->status;
+	char apply[APPLY_SHOWN_MAX];
 
 	if (status->detached) {
-		printf("%sSomebody has DETACHED what it needs%s: it does not hold as it should; run ",
-		       colour(COLOUR_BAD), colour(COLOUR_NONE));
-		print_apply(view);
-		printf(".\n");
+		format_apply(view, apply);
+		wrap_print(
+			stdout, 4,
+			"%sSomebody has DETACHED what it needs%s: it does not hold as it should; "
+			"run %s.",
+			colour(COLOUR_BAD), colour(COLOUR_NONE), apply);
 	} else {
 		printf("Attached to sock_ops%s.\n",
 		       status->hooks & POLICY_HOOK_SETSOCKOPT ? " and setsockopt" : "");
@@ -417,22 +265,26 @@ static void print_text(const struct view *view)
 
 	print_heading(status);
 	if (status->damaged) {
-		printf("%sIts pins are DAMAGED%s: some are missing in /sys/fs/bpf, or are not tcpkeep's. 'tcpkeep "
-		       "policy apply' makes it anew, 'tcpkeep policy remove' takes it away.\n",
-		       colour(COLOUR_BAD), colour(COLOUR_NONE));
+		wrap_print(
+			stdout, 4,
+			"%sIts pins are DAMAGED%s: some are missing in /sys/fs/bpf, or are not tcpkeep's. "
+			"'tcpkeep policy apply' makes it anew, 'tcpkeep policy remove' takes it away.",
+			colour(COLOUR_BAD), colour(COLOUR_NONE));
 		return;
 	}
 	if (!status->readable) {
-		printf("It is that of %s tcpkeep (layout %u), which can read it; %s'tcpkeep policy remove' takes "
-		       "it away.\n",
-		       status->newer ? "a newer" : "an older", status->layout,
-		       status->newer ? "" : "'tcpkeep policy apply' replaces it, ");
+		wrap_print(
+			stdout, 4,
+			"It is that of %s tcpkeep (layout %u), which can read it; %s'tcpkeep policy "
+			"remove' takes it away.",
+			status->newer ? "a newer" : "an older", status->layout,
+			status->newer ? "" : "'tcpkeep policy apply' replaces it, ");
 		return;
 	}
 	print_likeness(view);
 	print_hooks(view);
 	printf("\n");
-	print_rules(view);
+	policy_rules_print(status, view->has_before ? &view->before : NULL);
 }
 
 /* ------------------------------------------------------------------------------------- JSON */
@@ -444,7 +296,8 @@ static void write_rules(const struct view *view, struct json *json)
 	json_begin_array(json, "rules");
 	for (size_t i = 0; i < status->n_rules; i++) {
 		const struct policy_kernel_rule *rule = &status->rules[i];
-		const struct policy_rule *written = rule_of(view, i);
+		const struct policy_rule *written =
+			policy_rule_written(status, i, view->has_before ? &view->before : NULL);
 		_cleanup_free_ char *selectors = NULL, *text = NULL;
 
 		if (written && policy_selectors_format(written, &selectors) == 0)
@@ -502,9 +355,10 @@ static void write_json(const struct view *view)
 			json_string(&json, NULL, "setsockopt");
 		json_end_array(&json);
 		json_string(&json, "file",
-			    view->has_file         ? view->file.path
-			    : view->record.path[0] ? view->record.path
-						   : NULL);
+			    view->has_file          ? view->file.path
+			    : view->record.path[0]  ? view->record.path
+			    : view->record.is_stdin ? POLICY_STDIN
+						    : NULL);
 		json_string(&json, "compared", likeness_names[view->likeness]);
 		policy_changes_json(view->has_changes ? &view->changes : NULL, &json);
 		write_rules(view, &json);

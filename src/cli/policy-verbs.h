@@ -36,6 +36,10 @@ int policy_verb_remove(const struct policy_call *call);
 /* Says why the kernel side refused; the exit status. */
 int policy_fail_kernel(const struct policy_call *call, int r, const struct tcpkeep_error *error);
 
+/* "1 rule", "2 rules". buf. */
+#define POLICY_COUNT_MAX 48
+const char *policy_count(size_t n, const char *what, char buf[POLICY_COUNT_MAX]);
+
 /* Tells each policy that there is, and the words to reach it: nothing was found where it was asked
  * for. */
 void policy_list_others(const struct policy_call *call);
@@ -65,7 +69,7 @@ struct policy_told {
 struct policy_file {
 	const char *path;
 	int result;           /* policy_read()'s */
-	struct policy policy; /* when result is 0 */
+	struct policy policy; /* unless result is 0: the files that were read alone */
 	struct tcpkeep_error error;
 	struct policy_told *told;
 	size_t n_told, room, errors, warnings;
@@ -75,7 +79,8 @@ struct policy_file {
 void policy_file_read(const char *path, struct policy_file *file);
 void policy_file_free(struct policy_file *file);
 
-/* "PATH:LINE: warning: ..." for each remark, into the stream. */
+/* "PATH:LINE: warning: ..." for each remark, into the stream; on a terminal broken between words.
+ */
 void policy_file_print(const struct policy_file *file, FILE *stream);
 
 /* The members "file", "files", "errors", "warnings", "remarks". */
@@ -89,6 +94,7 @@ void policy_settings_json(const struct tcpkeep_settings *settings, struct json *
 /* What `apply` leaves beside the rules, for `status`: where they came from, and their text. */
 struct policy_record {
 	char path[4096]; /* absolute; "": unknown */
+	bool is_stdin;   /* it came from there: path is "" */
 	char digest[24];
 	const char *text; /* policy_format()'s; NULL: it was too long to be kept */
 	size_t text_len;
@@ -108,11 +114,27 @@ bool policy_record_read(const void *blob, size_t len, struct policy_record *ret)
 /* The digest of policy_format()'s text, as in the record. */
 void policy_record_digest(const char *text, char ret[24]);
 
+/* -------------------------------------------------------------------------------- in force */
+
+/* A rule in force as it was written; NULL: written, what is known of that, does not have it. */
+const struct policy_rule *policy_rule_written(const struct policy_kernel_status *status, size_t i,
+					      const struct policy *written);
+
+/* The table of the rules and their counts. */
+void policy_rules_print(const struct policy_kernel_status *status, const struct policy *written);
+
 /* ---------------------------------------------------------------------------- differences */
+
+enum policy_part {
+	POLICY_PART_MATCHES = 1 << 0,
+	POLICY_PART_SETTINGS = 1 << 1,
+	POLICY_PART_MODE = 1 << 2,
+};
 
 struct policy_change {
 	char kind;        /* '+': only in after, '-': only in before, '~': differs, '=': the same */
 	const char *name; /* in before or after */
+	unsigned parts;   /* enum policy_part: of '~' */
 };
 
 struct policy_changes {
@@ -125,6 +147,7 @@ struct policy_changes {
 int policy_changes_find(const struct policy *before, const struct policy *after,
 			struct policy_changes *ret);
 void policy_changes_free(struct policy_changes *changes);
+/* A line for each that is not the same, up to some. */
 void policy_changes_print(const struct policy_changes *changes);
 
 /* The member "changes": {added, removed, changed, reordered}; NULL: null. */

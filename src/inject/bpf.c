@@ -2,7 +2,6 @@
 #include "bpf.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/capability.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -48,30 +47,10 @@ int bpf_probe(struct tcpkeep_error *error)
 	return transient_cgroup_probe(error);
 }
 
-/* More than the kernel's programs and maps take while they are loaded. */
-#define LOAD_FDS 16
-
-/* The loaders have other words for it: that the kernel lacks something. */
-static bool is_short_of_descriptors(int any)
-{
-	int fds[LOAD_FDS], n = 0;
-	bool is_short;
-
-	while (n < LOAD_FDS && (fds[n] = fcntl(any, F_DUPFD_CLOEXEC, 0)) >= 0)
-		n++;
-	is_short = n < LOAD_FDS;
-	while (n > 0)
-		close(fds[--n]);
-	return is_short;
-}
-
 static int attach(struct bpf_run *run, const struct policy *policy, struct tcpkeep_error *error)
 {
 	int r = policy_kernel_attach(policy, run->cgroup.fd, &run->policy, error);
 
-	if (r < 0 && is_short_of_descriptors(run->cgroup.fd))
-		return error_set(error, -EMFILE, "no descriptors: %s; raise the limit (ulimit -n)",
-				 strerror(EMFILE));
 	/* The policy's own words send to `tcpkeep run`. */
 	if (r == -EPERM)
 		return error_set(error, r,

@@ -259,7 +259,8 @@ static void include_file(struct policy_reader *reader, const char *path, unsigne
 	char shown[256];
 
 	if (reader->n_sources >= POLICY_FILES_MAX) {
-		policy_fail(reader, line, "include: more than %d files in all", POLICY_FILES_MAX);
+		policy_fail(reader, line, "include: more than %d files in all; join some",
+			    POLICY_FILES_MAX);
 		return;
 	}
 	if (read_file(reader, path, line, &error) < 0)
@@ -288,7 +289,8 @@ static bool is_pattern_good(struct policy_reader *reader, const struct policy_wo
 	else if (reader->no_files)
 		policy_fail(reader, pattern->line, "include: this text has no file to be beside");
 	else if (reader->depth >= POLICY_DEPTH_MAX)
-		policy_fail(reader, pattern->line, "include: more than %d files deep",
+		policy_fail(reader, pattern->line,
+			    "include: more than %d files deep; include this one further up",
 			    POLICY_DEPTH_MAX);
 	else
 		return true;
@@ -342,35 +344,38 @@ static void free_reader(struct policy_reader *reader)
 	free(reader->notes);
 }
 
-/* The drafts as rules, the paths with them. */
-static int make_policy(struct policy_reader *reader, struct policy *ret)
+static int take_rules(struct policy_reader *reader, struct policy *policy)
 {
-	struct policy policy = {0};
-
-	policy.rules = calloc(reader->n_drafts + 1, sizeof(*policy.rules));
-	policy.paths = calloc(reader->n_sources + 1, sizeof(*policy.paths));
-	if (!policy.rules || !policy.paths) {
-		policy_free(&policy);
+	policy->rules = calloc(reader->n_drafts + 1, sizeof(*policy->rules));
+	if (!policy->rules)
 		return -ENOMEM;
-	}
-	for (; policy.n_rules < reader->n_drafts; policy.n_rules++)
-		policy.rules[policy.n_rules] = reader->drafts[policy.n_rules]->rule;
-	for (; policy.n_paths < reader->n_sources; policy.n_paths++)
-		policy.paths[policy.n_paths] = steal_pointer(&reader->sources[policy.n_paths].path);
-	*ret = policy;
+	for (; policy->n_rules < reader->n_drafts; policy->n_rules++)
+		policy->rules[policy->n_rules] = reader->drafts[policy->n_rules]->rule;
+	return 0;
+}
+
+/* The reader's paths, to which its rules and remarks point until then. */
+static int take_paths(struct policy_reader *reader, struct policy *policy)
+{
+	policy->paths = calloc(reader->n_sources + 1, sizeof(*policy->paths));
+	if (!policy->paths)
+		return -ENOMEM;
+	for (; policy->n_paths < reader->n_sources; policy->n_paths++)
+		policy->paths[policy->n_paths] =
+			steal_pointer(&reader->sources[policy->n_paths].path);
 	return 0;
 }
 
 /* After the last file. */
 static int finish(struct policy_reader *reader, policy_remark_fn remark, void *userdata,
-		  struct policy *ret)
+		  struct policy *policy)
 {
 	policy_resolve_profiles(reader);
 	policy_check(reader);
 	if (reader->no_memory)
 		return -ENOMEM;
 	policy_tell(reader, remark, userdata);
-	return reader->has_errors ? -EINVAL : make_policy(reader, ret);
+	return reader->has_errors ? -EINVAL : take_rules(reader, policy);
 }
 
 int policy_read(const char *path, policy_remark_fn remark, void *userdata, struct policy *ret,
@@ -382,11 +387,16 @@ int policy_read(const char *path, policy_remark_fn remark, void *userdata, struc
 	const char *name = policy_file_name(path);
 	int r;
 
+	*ret = (struct policy){0};
 	escape_text(name, strlen(name), shown, sizeof(shown));
 	r = read_file(&reader, path, 0, &error);
 	if (r < 0)
 		return error_set(ret_error, r, "%s %s", shown, error.message);
 	r = finish(&reader, remark, userdata, ret);
+	if ((r == 0 || r == -EINVAL) && take_paths(&reader, ret) < 0)
+		r = -ENOMEM;
+	if (r == -ENOMEM)
+		policy_free(ret);
 	if (r == -EINVAL)
 		error_set(ret_error, r, "%s has errors", shown);
 	else if (r < 0)
@@ -398,6 +408,7 @@ int policy_read_text(const char *name, const char *text, size_t len, policy_rema
 		     void *userdata, struct policy *ret)
 {
 	_cleanup_(free_reader) struct policy_reader reader = {.no_files = true};
+	_cleanup_(policy_free) struct policy policy = {0};
 	_cleanup_free_ char *copy = malloc(len + 1);
 	int r;
 
@@ -407,7 +418,15 @@ int policy_read_text(const char *name, const char *text, size_t len, policy_rema
 	r = add_source(&reader, name, &(struct stat){0}, 0);
 	if (r == 0)
 		r = read_bytes(&reader, copy, len);
-	return r < 0 ? r : finish(&reader, remark, userdata, ret);
+	if (r == 0)
+		r = finish(&reader, remark, userdata, &policy);
+	if (r == 0)
+		r = take_paths(&reader, &policy);
+	if (r < 0)
+		return r;
+	*ret = policy;
+	policy = (struct policy){0};
+	return 0;
 }
 
 void policy_free(struct policy *policy)

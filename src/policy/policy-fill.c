@@ -147,6 +147,20 @@ static int clear_counts(const struct policy_fds *fds, const struct policy_set *s
 	return 0;
 }
 
+bool policy_set_is_same(const struct policy_set *in_force, const struct policy_set *other)
+{
+	_cleanup_free_ struct policy_set *copy = malloc(sizeof(*copy));
+
+	/* Not known to be: it is put in force once more. */
+	if (!copy)
+		return false;
+	memcpy(copy, other, sizeof(*copy));
+	copy->generation = in_force->generation;
+	copy->applied_at = in_force->applied_at;
+	copy->half = in_force->half;
+	return memcmp(copy, in_force, sizeof(*copy)) == 0;
+}
+
 int policy_swap(const struct policy_fds *fds, struct policy_set *set,
 		int (*prepare)(const struct policy_set *set, void *userdata), void *userdata)
 {

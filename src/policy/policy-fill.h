@@ -29,6 +29,10 @@ int policy_image(const struct policy *policy, uint64_t cgroup_root, struct polic
 int policy_swap(const struct policy_fds *fds, struct policy_set *set,
 		int (*prepare)(const struct policy_set *set, void *userdata), void *userdata);
 
+/* Does the other one, which policy_image() made, say the same? When and as what it was put in force
+ * is left out. */
+bool policy_set_is_same(const struct policy_set *in_force, const struct policy_set *other);
+
 /* 1: a copy of what is in force, the caller's to free(); 0: nothing is. */
 int policy_in_force(const struct policy_fds *fds, struct policy_set **ret);
 

@@ -30,10 +30,13 @@ int policy_kernel_status(const char *cgroup, policy_kernel_status_fn fn, void *u
 	return not_built(ret_error);
 }
 
-int policy_kernel_remove(const char *cgroup, bool all, struct tcpkeep_error *ret_error)
+int policy_kernel_remove(const char *cgroup, bool all, policy_removed_fn fn, void *userdata,
+			 struct tcpkeep_error *ret_error)
 {
 	(void)cgroup;
 	(void)all;
+	(void)fn;
+	(void)userdata;
 	return not_built(ret_error);
 }
 

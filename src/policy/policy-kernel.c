@@ -4,7 +4,8 @@
  *
  *  - the first apply of a cgroup: programs are loaded, attached and pinned with no policy in them,
  *    under a name that says unfinished; then they get their name, then the policy, in one step;
- *  - the next ones: that one step, with all that it needs made before it;
+ *  - the next ones: that one step, with all that it needs made before it; none when the very same
+ *    is in force;
  *  - another build of tcpkeep: like a first one; then the old goes. In between both are in force;
  *    the old is asked first, and what it has set the new leaves alone;
  *  - remove: the policy goes in one step, then what is left of it.
@@ -20,6 +21,7 @@
 
 #include "base/cleanup.h"
 #include "base/escape.h"
+#include "base/macro.h"
 #include "keepalive/error.h"
 #include "policy-fill.h"
 #include "policy-hooks.h"
@@ -56,10 +58,6 @@ static bool is_orphan(const struct policy_pins *pins, const struct policy_place 
 	return link >= 0 && policy_link_holds(link) == 0 && !cgroups_path(cgroups, place->cgroup);
 }
 
-/*
- * Clears what killed tcpkeeps have left and keeps the youngest living place of each cgroup, at the
- * front of the list. -errno or how many were cleared.
- */
 int policy_tidy(const struct policy_pins *pins, struct cgroups *cgroups,
 		struct policy_place *places, size_t *n)
 {
@@ -203,20 +201,28 @@ static int attach_setsockopt(struct apply *apply)
 static int pin_blob(const struct policy_set *set, void *userdata)
 {
 	struct apply *apply = userdata;
-	_cleanup_close_ int fd = -1;
-	char name[16];
-	__u32 zero = 0;
 
-	if (set->blob_len == 0)
-		return 0;
-	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "tcpkeep_blob", sizeof(zero), set->blob_len, 1,
-			    NULL);
-	if (fd < 0 || bpf_map_update_elem(fd, &zero, apply->options->blob, BPF_ANY) < 0)
-		return -errno;
-	snprintf(name, sizeof(name), "blob-%u", set->half);
-	return policy_place_pin(&apply->pins, &apply->place, name, fd);
+	return policy_blob_pin(&apply->pins, &apply->place, set, apply->options->blob);
 }
 
+/* 1: the very same is in force, with the same blob. */
+static int is_in_force(struct apply *apply)
+{
+	_cleanup_free_ struct policy_set *set = NULL;
+	_cleanup_free_ void *blob = NULL;
+	int r;
+
+	r = policy_in_force(&apply->fds, &set);
+	if (r <= 0 || !policy_set_is_same(set, apply->set))
+		return MIN(r, 0);
+	r = policy_blob_read(&apply->pins, &apply->place, set, &blob);
+	if (r < 0 || set->blob_len == 0)
+		return r < 0 ? r : 1;
+	return blob && memcmp(blob, apply->options->blob, set->blob_len) == 0;
+}
+
+/* The same again takes nobody's counts away; what somebody has detached, or a kill left undone, is
+ * put in order all the same. */
 static int swap(struct apply *apply)
 {
 	bool asks_program = apply->set->needs & POLICY_NEEDS_PROGRAM;
@@ -230,7 +236,10 @@ static int swap(struct apply *apply)
 		if (r < 0)
 			return r;
 	}
-	r = policy_swap(&apply->fds, apply->set, pin_blob, apply);
+	r = is_in_force(apply);
+	apply->report.unchanged = r > 0;
+	if (r == 0)
+		r = policy_swap(&apply->fds, apply->set, pin_blob, apply);
 	if (r < 0)
 		return r;
 	/* In force it is: what cannot be tidied costs a little, and does no harm. */
@@ -347,7 +356,21 @@ int policy_in_force_open(const char *cgroup, struct policy_target *target, struc
 	return r < 0 ? policy_words(r, ret_error) : 0;
 }
 
-int policy_kernel_remove(const char *cgroup, bool all, struct tcpkeep_error *ret_error)
+/* Of a policy that this build can read; otherwise -1. */
+static int count_rules(const struct policy_pins *pins, const struct policy_place *place)
+{
+	_cleanup_(policy_fds_close) struct policy_fds fds = POLICY_FDS_NONE;
+	_cleanup_free_ struct policy_set *set = NULL;
+	struct policy_meta meta;
+
+	if (policy_place_meta(pins, place, &meta) < 0 || meta.layout != POLICY_LAYOUT ||
+	    policy_place_open(pins, place, &fds) < 0 || policy_in_force(&fds, &set) <= 0)
+		return -1;
+	return (int)set->n_rules;
+}
+
+int policy_kernel_remove(const char *cgroup, bool all, policy_removed_fn fn, void *userdata,
+			 struct tcpkeep_error *ret_error)
 {
 	_cleanup_(policy_target_free) struct policy_target target = {.fd = -1};
 	_cleanup_(policy_pins_close) struct policy_pins pins = {.fd = -1};
@@ -359,12 +382,18 @@ int policy_kernel_remove(const char *cgroup, bool all, struct tcpkeep_error *ret
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < n; i++) {
+		struct policy_removed told;
+
 		if (!all && places[i].cgroup != target.id)
 			continue;
+		told.cgroup = cgroups_path(target.cgroups, places[i].cgroup);
+		told.n_rules = count_rules(&pins, &places[i]);
 		r = policy_place_remove(&pins, &places[i]);
 		if (r < 0)
 			return policy_words(r, ret_error);
 		removed += r;
+		if (r > 0 && fn)
+			fn(&told, userdata);
 	}
 	return removed;
 }

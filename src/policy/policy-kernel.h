@@ -46,6 +46,7 @@ struct policy_apply_report {
 	char cgroup[4096]; /* below the mount, "/" for the root */
 	unsigned hooks;    /* enum policy_hook: what is attached now */
 	bool replaced;     /* a policy was in force here before */
+	bool unchanged;    /* ... the very same, with the same blob: it goes on, with its counts */
 	bool upgraded;     /* ... of an older tcpkeep */
 	bool damaged;      /* ... of which somebody had taken pins away, or put others there */
 	bool mounted;      /* bpffs was not mounted, and is now, at /sys/fs/bpf */
@@ -56,7 +57,9 @@ struct policy_apply_report {
 	char netns_first[64]; /* one of them */
 };
 
-/* Compiles, attaches, pins and swaps. *ret_report may be NULL. */
+/* Compiles, attaches, pins and swaps. What is in force already, the same in every rule and in the
+ * blob, is not swapped: its counts and the time that it was applied at stay. Otherwise every count
+ * begins at 0. *ret_report may be NULL. */
 int policy_kernel_apply(const struct policy *policy, const struct policy_apply_options *options,
 			struct policy_apply_report *ret_report, struct tcpkeep_error *ret_error);
 
@@ -119,12 +122,22 @@ typedef int (*policy_kernel_status_fn)(const struct policy_kernel_status *status
 int policy_kernel_status(const char *cgroup, policy_kernel_status_fn fn, void *userdata,
 			 struct tcpkeep_error *ret_error);
 
+/* One that was taken away. */
+struct policy_removed {
+	const char *cgroup; /* below the mount; NULL: it was removed before */
+	int n_rules;        /* -1: damaged, or of another layout */
+};
+
+typedef void (*policy_removed_fn)(const struct policy_removed *removed, void *userdata);
+
 /*
  * Takes the policy of a cgroup away; all of them when all is true (cgroup is not looked at then).
  * Connections keep what they have; programs get back their say over what was enforced. Of any
- * layout. Returns how many policies were in force and are not any more; 0: there was none.
+ * layout. fn (may be NULL) is told of each that was in force and is not any more, also when a later
+ * one fails. Returns how many these are; 0: there was none.
  */
-int policy_kernel_remove(const char *cgroup, bool all, struct tcpkeep_error *ret_error);
+int policy_kernel_remove(const char *cgroup, bool all, policy_removed_fn fn, void *userdata,
+			 struct tcpkeep_error *ret_error);
 
 /* Does this build have the kernel side at all? 0 or -EOPNOTSUPP with words. */
 int policy_kernel_built(struct tcpkeep_error *ret_error);

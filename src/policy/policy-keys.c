@@ -229,7 +229,8 @@ static bool add_word(struct policy_reader *reader, const struct policy_entry *en
 	memcpy(text, entry->key.text, len); /* a key of ours: short */
 	if (value) {
 		if (value->len > sizeof(text) - len - 1) {
-			policy_fail(reader, value->line, "%s: the value is %zu bytes long",
+			policy_fail(reader, value->line,
+				    "%s: the value is %zu bytes long; write it shorter",
 				    policy_show(&entry->key, key), value->len);
 			return false;
 		}

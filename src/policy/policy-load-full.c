@@ -2,17 +2,11 @@
 /* libbpf's skeleton, for kernels before 5.17. */
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <fcntl.h>
 
 #include "bpf/policy/policy.h"
 #include "policy-load.h"
 #include "policy.skel.h"
 #include "sockets/bpf-silent.h"
-
-static int keep(int fd)
-{
-	return fcntl(fd, F_DUPFD_CLOEXEC, 3);
-}
 
 int policy_load_full(uint32_t hz, uint64_t cgroup, struct policy_fds *ret)
 {
@@ -28,12 +22,14 @@ int policy_load_full(uint32_t hz, uint64_t cgroup, struct policy_fds *ret)
 	skeleton->rodata->tcpkeep_cgroup = cgroup;
 	r = policy_full__load(skeleton);
 	if (r == 0) {
-		fds.sets = keep(bpf_map__fd(skeleton->maps.tcpkeep_sets));
-		fds.counts = keep(bpf_map__fd(skeleton->maps.tcpkeep_counts));
-		fds.control = keep(bpf_map__fd(skeleton->maps.tcpkeep_control));
-		fds.sock_ops = keep(bpf_program__fd(skeleton->progs.tcpkeep_sock_ops));
-		fds.setsockopt = keep(bpf_program__fd(skeleton->progs.tcpkeep_setsockopt));
-		fds.tag_listeners = keep(bpf_program__fd(skeleton->progs.tcpkeep_tag_listeners));
+		fds.sets = policy_fd_keep(bpf_map__fd(skeleton->maps.tcpkeep_sets));
+		fds.counts = policy_fd_keep(bpf_map__fd(skeleton->maps.tcpkeep_counts));
+		fds.control = policy_fd_keep(bpf_map__fd(skeleton->maps.tcpkeep_control));
+		fds.sock_ops = policy_fd_keep(bpf_program__fd(skeleton->progs.tcpkeep_sock_ops));
+		fds.setsockopt =
+			policy_fd_keep(bpf_program__fd(skeleton->progs.tcpkeep_setsockopt));
+		fds.tag_listeners =
+			policy_fd_keep(bpf_program__fd(skeleton->progs.tcpkeep_tag_listeners));
 		*ret = fds;
 	}
 	policy_full__destroy(skeleton);

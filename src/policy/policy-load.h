@@ -5,7 +5,9 @@
  */
 #pragma once
 
+#include <fcntl.h>
 #include <stdint.h>
+#include <unistd.h>
 
 #include "bpf/policy/policy.h"
 
@@ -22,6 +24,12 @@ struct policy_fds {
 	}
 
 void policy_fds_close(struct policy_fds *fds);
+
+/* A copy of a skeleton's, which goes with it, above the standard ones; -1: there is no room. */
+static inline int policy_fd_keep(int fd)
+{
+	return fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+}
 
 /*
  * cgroup: the id of the one that the walk over open listeners keeps to. 0 or -errno as bpf(2) says

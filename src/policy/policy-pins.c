@@ -89,8 +89,9 @@ int policy_pins_open(bool create, struct policy_pins *ret, struct tcpkeep_error 
 	if (r == -ENOENT && !create)
 		return r;
 	if (r == -ENOENT || r == -ENODEV)
-		return error_set(ret_error, -EOPNOTSUPP,
-				 "bpffs is not mounted and cannot be: mount -t bpf bpf " BPFFS);
+		return error_set(
+			ret_error, -EOPNOTSUPP,
+			"bpffs is not mounted, and it cannot be mounted from here; as root: mount -t bpf bpf " BPFFS);
 	if (r < 0)
 		return policy_words(r, ret_error);
 	snprintf(pins.path, sizeof(pins.path), "%s/" FOLDER, bpffs);

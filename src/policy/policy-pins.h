@@ -79,6 +79,13 @@ bool policy_fds_whole(const struct policy_fds *fds);
 int policy_place_get(const struct policy_pins *pins, const struct policy_place *place,
 		     const char *name);
 
+/* policy-blob.c: what the caller keeps beside a set, and *ret, the caller's to free(); NULL: there
+ * is none, or it is not ours. */
+int policy_blob_pin(const struct policy_pins *pins, const struct policy_place *place,
+		    const struct policy_set *set, const void *blob);
+int policy_blob_read(const struct policy_pins *pins, const struct policy_place *place,
+		     const struct policy_set *set, void **ret);
+
 /*
  * Takes a place away, of any layout: first it decides nothing any more, then the programs are
  * detached, then the pins go. 1: a policy was in force; 0: it was a leftover.

@@ -27,7 +27,8 @@ void policy_take_profile(struct policy_reader *reader, const struct policy_block
 	if (!policy_take_title(reader, block, profile.name))
 		profile.name[0] = '\0';
 	if (reader->n_profiles == POLICY_PROFILES_MAX) {
-		policy_fail(reader, profile.line, "there are more than %d profiles",
+		policy_fail(reader, profile.line,
+			    "there are more than %d profiles; write the settings into the rules",
 			    POLICY_PROFILES_MAX);
 		return;
 	}

@@ -66,8 +66,9 @@ static bool take_profile_name(struct policy_reader *reader, const struct policy_
 	/* What is empty or longer names none. */
 	if (value->len == 0 || value->len >= sizeof(draft->profile) ||
 	    memchr(value->text, '\0', value->len)) {
-		policy_fail(reader, value->line, "profile: '%s' is no name of a profile",
-			    policy_show(value, shown));
+		policy_fail(reader, value->line,
+			    "profile: '%s' is no name of a profile; accepted: up to %d bytes",
+			    policy_show(value, shown), POLICY_NAME_MAX - 1);
 		return false;
 	}
 	memcpy(draft->profile, value->text, value->len);

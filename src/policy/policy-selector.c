@@ -7,7 +7,6 @@
 
 #include "base/array.h"
 #include "base/cleanup.h"
-#include "base/macro.h"
 #include "policy-reader.h"
 
 /* (uid_t)-1, as policy_format() writes a user that is not known. */

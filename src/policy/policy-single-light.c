@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* bpftool's light skeleton: a program that loads the programs, run by the kernel. No libbpf. */
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 
 #include "bpf/policy/policy.h"
 #include "policy-load.h"
 #include "single.lskel.h"
-
-static int keep(int fd)
-{
-	return fcntl(fd, F_DUPFD_CLOEXEC, 3);
-}
 
 int policy_load_single_light(uint32_t hz, const struct policy_action *action,
 			     struct policy_fds *ret)
@@ -26,9 +20,9 @@ int policy_load_single_light(uint32_t hz, const struct policy_action *action,
 	skeleton->rodata->tcpkeep_action = *action;
 	r = single_light__load(skeleton);
 	if (r == 0) {
-		fds.counts = keep(skeleton->maps.tcpkeep_counts.map_fd);
-		fds.sock_ops = keep(skeleton->progs.tcpkeep_sock_ops.prog_fd);
-		fds.setsockopt = keep(skeleton->progs.tcpkeep_setsockopt.prog_fd);
+		fds.counts = policy_fd_keep(skeleton->maps.tcpkeep_counts.map_fd);
+		fds.sock_ops = policy_fd_keep(skeleton->progs.tcpkeep_sock_ops.prog_fd);
+		fds.setsockopt = policy_fd_keep(skeleton->progs.tcpkeep_setsockopt.prog_fd);
 		*ret = fds;
 	}
 	single_light__destroy(skeleton);

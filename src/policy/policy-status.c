@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <bpf/bpf.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/cleanup.h"
@@ -51,37 +50,15 @@ static int read_rules(struct view *view)
 	return 0;
 }
 
-static bool is_blob(int fd, size_t len)
-{
-	struct bpf_map_info info = {0};
-	__u32 info_len = sizeof(info);
-
-	return bpf_obj_get_info_by_fd(fd, &info, &info_len) == 0 &&
-	       info.type == BPF_MAP_TYPE_ARRAY && info.value_size == len;
-}
-
+/* Without it, what the policy came from is unknown. */
 static int read_blob(const struct policy_pins *pins, const struct policy_place *place,
 		     struct view *view)
 {
-	_cleanup_close_ int fd = -1;
-	char name[16];
-	__u32 zero = 0;
+	int r = policy_blob_read(pins, place, view->set, &view->blob);
 
-	if (view->set->blob_len == 0)
-		return 0;
-	snprintf(name, sizeof(name), "blob-%u", view->set->half);
-	fd = policy_place_get(pins, place, name);
-	/* What it came from is then unknown. */
-	if (fd < 0 || !is_blob(fd, view->set->blob_len))
-		return 0;
-	view->blob = malloc(view->set->blob_len);
-	if (!view->blob)
-		return -ENOMEM;
-	if (bpf_map_lookup_elem(fd, &zero, view->blob) < 0)
-		return -errno;
 	view->status.blob = view->blob;
-	view->status.blob_len = view->set->blob_len;
-	return 0;
+	view->status.blob_len = view->blob ? view->set->blob_len : 0;
+	return r;
 }
 
 /* What is attached, and whether that is all that the rules need. */

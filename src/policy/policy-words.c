@@ -23,6 +23,10 @@ int policy_words(int r, struct tcpkeep_error *ret_error)
 			"CAP_NET_ADMIN and CAP_SYS_ADMIN; without them 'tcpkeep run' gives keepalive "
 			"to programs that you start, and 'tcpkeep sysctl' tells what the others begin "
 			"with");
+	case -EMFILE:
+	case -ENFILE:
+		return error_set(ret_error, r, "no descriptors: %s; raise the limit (ulimit -n)",
+				 strerror(-r));
 	case -EINVAL:
 	case -ENOSYS:
 	case -EOPNOTSUPP:

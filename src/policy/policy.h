@@ -48,7 +48,7 @@ struct policy_rule {
 struct policy {
 	struct policy_rule *rules;
 	size_t n_rules;
-	char **paths; /* the files read, in order; owned */
+	char **paths; /* the files read, in order; owned. That of a text: its name */
 	size_t n_paths;
 };
 
@@ -66,7 +66,8 @@ typedef void (*policy_remark_fn)(const struct policy_remark *remark, void *userd
  * Reads the file (or POLICY_STDIN) with its includes (relative to the file) and tells
  * every error that it can find, not the first alone, and what is legal and surely not meant: rules
  * that never match, dangerous values. 0; -EINVAL: at least one error was told; -ENOENT, -EACCES ...
- * of the file itself, with words. *ret is the caller's to free with policy_free().
+ * of the file itself, with words. *ret is the caller's to free with policy_free(); of what failed
+ * it has the paths of the files that were read, and no rule.
  */
 int policy_read(const char *path, policy_remark_fn remark, void *userdata, struct policy *ret,
 		struct tcpkeep_error *ret_error);

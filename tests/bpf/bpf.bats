@@ -1,19 +1,7 @@
 # SPDX-License-Identifier: MIT
-# What the bpf method does to the sockets of programs, and what it leaves as it was.
+# What is the bpf method's own; what it shares with seccomp is in helpers/programs.bats.
 
 load common
-
-@test "IPv4, IPv6; what is accepted; without it there is nothing" {
-	inside "$SECCOMP_PROGRAM" connect4
-	all_are "$NONE"
-	under -- connect4
-	all_are "$OURS"
-	[ "$(wc -l <<<"$output")" -eq 2 ]
-	if [ -e /proc/net/if_inet6 ]; then
-		under -- connect6
-		all_are "$OURS"
-	fi
-}
 
 @test "MPTCP: the connections that it is made of, as ss sees them" {
 	[ "$(cat /proc/sys/net/mptcp/enabled 2>/dev/null)" = 1 ] || skip "no MPTCP"
@@ -23,21 +11,6 @@ l = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262); l.bind(("127.0.0.1",
 c = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262); c.connect(l.getsockname()); a, _ = l.accept()
 print(subprocess.run(["ss", "-tnoH", "state", "established"], capture_output=True, text=True).stdout)'
 	[ "$(grep -cE 'timer:\(keepalive,(2[0-9]sec|30sec)' <<<"$output")" -eq 2 ]
-}
-
-@test "a non-blocking connect, TCP Fast Open, others untouched, errors unchanged" {
-	under -- nonblocking
-	all_are "$OURS"
-	if [ "$(($(cat /proc/sys/net/ipv4/tcp_fastopen) & 1))" = 1 ]; then
-		under -- fastopen
-		all_are "$OURS"
-	fi
-	for scenario in others errors; do
-		under -- $scenario
-		[ "$status" -eq 0 ]
-		under --enforce -- $scenario
-		[ "$status" -eq 0 ]
-	done
 }
 
 @test "io_uring" {
@@ -50,28 +23,13 @@ print(subprocess.run(["ss", "-tnoH", "state", "established"], capture_output=Tru
 	all_are "$OURS"
 }
 
-@test "what the program sets stands: one value, all, on alone, off before connect and after" {
-	under -- own
-	[ "$output" = $'time 1 33 11 7\nall 1 33 22 3' ]
-	under -- off-before
-	[ "$output" = $'off 0 7200 75 9\non-after-all 1 61 11 7' ]
-	under -- off-after
-	[ "$output" = "off 0 61 11 7" ]
+@test "what the program turned on before connect is given the values that it left off" {
 	inside "$TCPKEEP" run --method bpf "${SETTINGS[@]}" -- python3 -c '
 import socket
 l = socket.create_server(("127.0.0.1", 0))
 c = socket.socket(); c.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1); c.connect(l.getsockname())
 print("on", *[c.getsockopt(*o) for o in ((1, 9), (6, 4), (6, 5), (6, 6))])'
 	all_are "$OURS"
-}
-
-@test "--enforce: ours hold on clients and what is accepted; wrong values are told as such" {
-	under --enforce -- enforce
-	all_are "$OURS"
-	[ "$(wc -l <<<"$output")" -eq 4 ]
-	inside "$TCPKEEP" run --method bpf off --enforce -- "$SECCOMP_PROGRAM" enforce
-	[ "$status" -eq 0 ]
-	[ "$(cut -d' ' -f2 <<<"$output" | sort -u)" = 0 ]
 }
 
 @test "options larger than a page pass through the hook" {
@@ -85,23 +43,6 @@ except OSError as e:
     assert e.errno != 14, e
 print("passed")'
 	[ "$output" = passed ]
-}
-
-@test "children by fork, exec, vfork, posix_spawn; a program that closes all descriptors" {
-	under -- children
-	all_are "$OURS"
-	[ "$(wc -l <<<"$output")" -eq 8 ]
-	under -- closefrom
-	all_are "$OURS"
-}
-
-@test "network, user and PID namespaces of the program's own; privileges dropped; undumpable" {
-	for scenario in netns userns pidns nobody; do
-		under -- $scenario
-		all_are "$OURS"
-	done
-	under --enforce -- undumpable
-	all_are "$OURS"
 }
 
 @test "a setuid program is reached and keeps its power" {
@@ -119,47 +60,9 @@ print("passed")'
 	[ "$output" = $'NoNewPrivs:\t0' ]
 }
 
-@test "inherited descriptors: connections and listeners, set before the program starts" {
-	cat >"$BATS_TEST_TMPDIR/inherit.py" <<'END'
-import os, socket, subprocess
-l = socket.create_server(("127.0.0.1", 0))
-c = socket.create_connection(l.getsockname())
-for s in (c, l):
-    subprocess.run([os.environ["TCPKEEP"], "run", "--method", "bpf", "time=61", "intvl=11", "probes=7", "--",
-        os.environ["SECCOMP_PROGRAM"], "inherited"], stdin=s, check=True)
-END
-	inside python3 "$BATS_TEST_TMPDIR/inherit.py"
-	all_are "$OURS"
-	[ "$(wc -l <<<"$output")" -eq 2 ]
-}
-
-@test "the program finds no child, no signal and no descriptor of ours" {
-	under -- clean
-	[ "$status" -eq 0 ]
-	under --report -- clean
-	[ "$status" -eq 0 ]
-}
-
-@test "signals, limits, environment, working directory: as without tcpkeep" {
-	state='grep -E "^(Sig(Blk|Ign|Cgt)|Cap|NoNewPrivs)" /proc/self/status; ulimit -a; umask; pwd; env | grep -v ^_= | sort; grep -v ^0:: /proc/self/cgroup; ls /proc/self/fd | wc -l'
-	bare=$(trap '' HUP USR2; in_cgroup sh -c "$state")
-	ran=$(trap '' HUP USR2; in_cgroup "$TCPKEEP" run --method bpf -- sh -c "$state")
-	reported=$(trap '' HUP USR2; in_cgroup "$TCPKEEP" run --method bpf --report -- sh -c "$state" 2>/dev/null)
-	diff <(echo "$bare") <(echo "$ran")
-	diff <(echo "$bare") <(echo "$reported")
-}
-
-@test "127 and 126, and the program's own status" {
-	run -127 in_cgroup "$TCPKEEP" run --method bpf -- tcpkeep-no-such-program
-	printf x >"$BATS_TEST_TMPDIR/plain"
-	run -126 in_cgroup "$TCPKEEP" run --method bpf -- "$BATS_TEST_TMPDIR/plain"
-	run -77 in_cgroup "$TCPKEEP" run --method bpf -- sh -c 'exit 77'
-	run -77 in_cgroup "$TCPKEEP" run --method bpf --report -- sh -c 'exit 77'
-}
-
 @test "few descriptors: it runs, or says why not" {
 	for n in 64 20 18 16 14 12 10 9 8 7 6 5; do
-		run --separate-stderr in_cgroup sh -c "ulimit -n $n; exec \"\$TCPKEEP\" run --method bpf -- echo ran"
+		run --separate-stderr in_place sh -c "ulimit -n $n; exec \"\$TCPKEEP\" run --method bpf -- echo ran"
 		if [ "$status" -eq 0 ]; then
 			[ "$output" = ran ]
 		else
@@ -167,7 +70,7 @@ END
 			[ -z "$output" ]
 			[[ $stderr == "tcpkeep: run: method bpf: no descriptors: "*"raise the limit (ulimit -n)" ]]
 		fi
-		run --separate-stderr in_cgroup env ASAN_OPTIONS=detect_leaks=0 sh -c "ulimit -n $n; exec \"\$TCPKEEP\" run --report -- echo ran"
+		run --separate-stderr in_place env ASAN_OPTIONS=detect_leaks=0 sh -c "ulimit -n $n; exec \"\$TCPKEEP\" run --report -- echo ran"
 		if [ "$status" -eq 0 ]; then
 			[ "$output" = ran ]
 		else
@@ -180,13 +83,6 @@ END
 	until_true no_runs
 }
 
-@test "a pipe ends with the program, though a child of it lives on" {
-	run timeout 20 sh -c 'echo $$ >"$CG/cgroup.procs"; "$TCPKEEP" run --method bpf -- sh -c "echo here; sleep 100 >/dev/null 2>&1 & echo \$!" | cat'
-	[ "$status" -eq 0 ]
-	[ "${lines[0]}" = here ]
-	kill "${lines[1]}"
-}
-
 @test "the report, by the kernel's count: seen, set, left alone, withheld" {
 	under --report --json -- own
 	jq -e '.method == "bpf" and .seen == 4 and .set == 4 and .listening == 1 and .tried == 1 and .connected == 1 and .accepted == 2 and
@@ -197,14 +93,6 @@ END
 	jq -e '.withheld > 0 and .mode == "enforce"' <<<"$stderr"
 	under --report -- children
 	[[ $stderr == *"12 sockets set (on time=61 intvl=11 probes=7): tried 4 (connected 4), accepted 4, listening 4, inherited 0"* ]]
-}
-
-@test "the report: what the program changed after it was set" {
-	inside "$TCPKEEP" run --method bpf "${SETTINGS[@]}" --report --json -- python3 -c "$CHANGES_LATER"
-	[ "$status" -eq 0 ]
-	jq -e '.tried == 3 and .left_alone == 1 and .changed == 3 and .refused == 0' <<<"$stderr"
-	inside "$TCPKEEP" run --method bpf "${SETTINGS[@]}" --enforce --report --json -- python3 -c "$CHANGES_LATER"
-	jq -e '.tried == 4 and .left_alone == 0 and .changed == 0 and .withheld > 10' <<<"$stderr"
 }
 
 @test "the report: connections that came about are the kernel's count" {

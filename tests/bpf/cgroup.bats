@@ -50,7 +50,7 @@ tidiers() {
 }
 
 @test "the program is tcpkeep's own process: its number, its parent" {
-	run in_cgroup sh -c '"$TCPKEEP" run --method bpf -- sh -c "echo \$\$ \$PPID" & echo "$! $$"; wait'
+	run in_place sh -c '"$TCPKEEP" run --method bpf -- sh -c "echo \$\$ \$PPID" & echo "$! $$"; wait'
 	[ "$(sort -u <<<"$output" | wc -l)" -eq 1 ]
 	until_true no_runs
 }
@@ -110,13 +110,13 @@ tidiers() {
 	tell
 	[ "$heard" = "$OURS" ]
 	left=$(runs)
-	in_cgroup "$TCPKEEP" run --method bpf --report -- true 2>/dev/null
+	in_place "$TCPKEEP" run --method bpf --report -- true 2>/dev/null
 	# Somebody is in it.
 	[ "$(runs)" = "$left" ]
 	exec 5>&-
 	until_true gone "$started"
 	[ "$(runs)" = "$left" ]
-	in_cgroup "$TCPKEEP" run --method bpf --report -- true 2>/dev/null
+	in_place "$TCPKEEP" run --method bpf --report -- true 2>/dev/null
 	no_runs
 }
 
@@ -124,20 +124,20 @@ tidiers() {
 	mkfifo "$BATS_TEST_TMPDIR/never"
 	exec 7<>"$BATS_TEST_TMPDIR/never"
 	for ms in 1 2 3 4 5 6 7 8 9 12; do
-		in_cgroup "$TCPKEEP" run --method bpf -- true 7>&- &
+		in_place "$TCPKEEP" run --method bpf -- true 7>&- &
 		pid=$!
 		read -r -t "$(printf 0.%03d $ms)" -u 7 || true
 		kill -9 $pid 2>/dev/null || true
 		wait $pid || true
 	done
 	exec 7>&-
-	in_cgroup "$TCPKEEP" run --method bpf -- true
+	in_place "$TCPKEEP" run --method bpf -- true
 	until_true no_runs
 }
 
 @test "many at once, in one cgroup, each with its own" {
 	for i in $(seq 20); do
-		in_cgroup "$TCPKEEP" run --method bpf time=$((60 + i)) -- sed -n 's/^0:://p' /proc/self/cgroup >"$BATS_TEST_TMPDIR/$i" &
+		in_place "$TCPKEEP" run --method bpf time=$((60 + i)) -- sed -n 's/^0:://p' /proc/self/cgroup >"$BATS_TEST_TMPDIR/$i" &
 	done
 	wait
 	[ "$(cat "$BATS_TEST_TMPDIR"/* | sort -u | wc -l)" -eq 20 ]
@@ -145,7 +145,7 @@ tidiers() {
 }
 
 @test "cgroups that the program made and left beneath its own go as well" {
-	run in_cgroup "$TCPKEEP" run --method bpf -- sh -c 'd=$1$(sed -n "s/^0:://p" /proc/self/cgroup); mkdir -p $d/a/b $d/c; echo $$ >$d/a/b/cgroup.procs; exec true' sh "$CGROUP2"
+	run in_place "$TCPKEEP" run --method bpf -- sh -c 'd=$1$(sed -n "s/^0:://p" /proc/self/cgroup); mkdir -p $d/a/b $d/c; echo $$ >$d/a/b/cgroup.procs; exec true' sh "$CGROUP2"
 	[ "$status" -eq 0 ]
 	until_true no_runs
 }
@@ -182,7 +182,7 @@ print("c", *[c.getsockopt(*o) for o in ((1, 9), (6, 4), (6, 5), (6, 6))])'
 }
 
 @test "tcpkeep's processes end with the program" {
-	in_cgroup "$TCPKEEP" run --method bpf -- true
+	in_place "$TCPKEEP" run --method bpf -- true
 	nobody_inside() { [ -z "$(cat "$CG/cgroup.procs")" ]; }
 	until_true nobody_inside
 }

@@ -7,6 +7,8 @@ load ../helpers/methods
 load ../helpers/processes
 
 METHOD=bpf
+# The cgroups of a program that the method leaves as they are: those of the older hierarchies.
+CGROUPS="grep -v ^0:: /proc/self/cgroup"
 
 # What every method of this kernel lacks is a skip, once: who runs the tests may be anybody.
 setup() {
@@ -33,8 +35,8 @@ inside() {
 	run --separate-stderr unshare --net sh -c 'echo $$ >"$CG/cgroup.procs"; ip link set lo up; exec "$@" </dev/null 3>&- 4>&-' sh "$@"
 }
 
-# in_cgroup COMMAND...: the same in the network that is there.
-in_cgroup() {
+# in_place COMMAND...: the same in the network that is there.
+in_place() {
 	sh -c 'echo $$ >"$CG/cgroup.procs"; exec "$@" 3>&- 4>&-' sh "$@"
 }
 

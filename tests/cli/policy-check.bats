@@ -127,6 +127,37 @@ END
 	[ "$(jq -c '[.good, .errors, .remarks[-1].line, .rules]' <<<"$output")" = '[false,1,3,[]]' ]
 }
 
+@test "check --json names the files that were read, with errors or without; each remark has its own" {
+	echo 'include "more.conf"' >policy.conf
+	echo 'include "none.conf"' >>policy.conf
+	echo 'rule "a" { tmie = 3 }' >more.conf
+	run --separate-stderr "$TCPKEEP" policy check policy.conf --json
+	[ "$status" -eq 1 ]
+	[ "$(jq -c '[.files, [.remarks[] | [.path, .line]], .rules]' <<<"$output")" = \
+		'[["policy.conf","more.conf"],[["policy.conf",2],["more.conf",1]],[]]' ]
+	run --separate-stderr "$TCPKEEP" policy check - --json <more.conf
+	[ "$(jq -c '[.file, .files, .remarks[0].path]' <<<"$output")" = '["-",["stdin"],"stdin"]' ]
+	run --separate-stderr "$TCPKEEP" policy check none.conf --json
+	[ "$(jq -c '[.files, .remarks]' <<<"$output")" = '[[],[]]' ]
+	# What is well written, and more than there is room for.
+	for i in $(seq 1 100); do echo "rule \"r$i\" { program = { a$i, b$i, c$i, d$i, e$i, f$i } on }"; done >many.conf
+	run --separate-stderr "$TCPKEEP" policy check - --json <many.conf
+	[ "$(jq -c '[.good, .files, .remarks[-1].path, .rules]' <<<"$output")" = '[false,["stdin"],"stdin",[]]' ]
+}
+
+@test "on a terminal the remarks are broken between words; a path stays whole" {
+	long=$(printf 'd%.0s' $(seq 70))
+	mkdir "$long"
+	echo 'rule "a" { time = 60 }' >"$long/policy.conf"
+	script -qec "stty cols 60; '$TCPKEEP' policy check '$long/policy.conf'" /dev/null </dev/null | tr -d '\r' >told
+	grep -q "^$long/policy.conf:1:\$" told
+	# But for the paths themselves, no line is longer.
+	[ "$(grep -v "^$long" told | awk 'length > 60' | wc -l)" = 0 ]
+	[ "$(grep -c '^    [^ ]' told)" -ge 3 ]
+	# Nothing is lost by it.
+	[ "$(tr -s ' \n' ' ' <told)" = "$("$TCPKEEP" policy check "$long/policy.conf" | tr -s ' \n' ' ')" ]
+}
+
 @test "the example that is installed is without a fault" {
 	# The source tree may belong to anybody, which is warned of.
 	cp "$SOURCE/data/policy.conf" example.conf

@@ -102,7 +102,7 @@ own_cgroup() {
 	printf 'rule "b" { peer = ":7002" mode = leave }\nrule "c" { on }\n' >policy.conf
 	run "$TCPKEEP" policy status --cgroup "$GROUP"
 	[ "$status" -eq 0 ]
-	[[ $output == *"policy.conf DIFFERS; with 'tcpkeep policy apply "*"policy.conf --cgroup "*"' it would be:"$'\n''  + rule "c"  new'$'\n''  - rule "a"  gone'* ]]
+	[[ $output == *"policy.conf DIFFERS; 'tcpkeep policy apply "*"policy.conf --cgroup "*"' would make these changes:"$'\n''  + rule "c"  new'$'\n''  - rule "a"  gone'* ]]
 	run "$TCPKEEP" policy status --cgroup "$GROUP" --json
 	[ "$(jq -c '[.compared, .changes.added, .changes.removed, [.rules[].name]]' <<<"$output")" = \
 		'["differs",["c"],["a"],["a","b"]]' ]
@@ -116,10 +116,62 @@ own_cgroup() {
 		'[true,true,2,["c"],["sock_ops"]]' ]
 	run "$TCPKEEP" policy remove --cgroup "$GROUP"
 	[ "$status" -eq 0 ]
-	[ "$output" = "1 policy is removed. Open connections keep what they have." ]
+	[ "${lines[0]}" = "The policy (2 rules) for new connections of cgroup /${GROUP##*/} was removed." ]
+	[ "${lines[1]}" = "Open connections keep what they have." ]
 	run "$TCPKEEP" policy remove --cgroup "$GROUP"
 	[ "$status" -eq 0 ]
 	[ "$output" = "No policy was in force for this cgroup." ]
+}
+
+@test "remove tells each policy that it takes away" {
+	own_cgroup
+	mkdir "$GROUP/in"
+	printf 'rule "a" { on peer = ":1" }\nrule "b" { on }\n' >two.conf
+	echo 'rule "a" { on }' >one.conf
+	"$TCPKEEP" policy apply two.conf --cgroup "$GROUP"
+	"$TCPKEEP" policy apply one.conf --cgroup "$GROUP/in"
+	run "$TCPKEEP" policy remove --all
+	[ "$status" -eq 0 ]
+	[ "$(sort <<<"$output")" = "$(printf '%s\n' "Open connections keep what they have." \
+		"The policy (1 rule) for new connections of cgroup /${GROUP##*/}/in was removed." \
+		"The policy (2 rules) for new connections of cgroup /${GROUP##*/} was removed.")" ]
+	"$TCPKEEP" policy apply two.conf --cgroup "$GROUP/in"
+	run "$TCPKEEP" policy remove --cgroup "$GROUP/in" --json
+	[ "$(jq -c '[.removed, .policies]' <<<"$output")" = "[1,[{\"cgroup\":\"/${GROUP##*/}/in\",\"rules\":2}]]" ]
+	run "$TCPKEEP" policy remove --cgroup "$GROUP/in" --json
+	[ "$(jq -c '[.removed, .policies, .error]' <<<"$output")" = '[0,[],null]' ]
+	rmdir "$GROUP/in"
+}
+
+@test "what differs is told by rule and part, and not without end" {
+	own_cgroup
+	cat >policy.conf <<'END'
+rule "matches" { peer = ":7001" on }
+rule "settings" { peer = ":7002" time = 61 }
+rule "mode" { peer = ":7003" on }
+rule "same" { peer = ":7004" on }
+END
+	"$TCPKEEP" policy apply policy.conf --cgroup "$GROUP" 2>/dev/null
+	sed -e 's/7001/7011/' -e 's/61/62/' -e '/mode/s/on }/on mode = enforce }/' policy.conf >other.conf
+	run "$TCPKEEP" policy status other.conf --cgroup "$GROUP"
+	diff - <(grep '^  . rule' <<<"$output") <<'END'
+  ~ rule "matches"  changed: what it matches
+  ~ rule "settings"  changed: settings
+  ~ rule "mode"  changed: mode
+END
+	# A mode that sets nothing is two parts.
+	sed -i '/same/s/on }/mode = leave }/' other.conf
+	run "$TCPKEEP" policy status other.conf --cgroup "$GROUP"
+	[[ $output == *'~ rule "same"  changed: settings, mode'* ]]
+	tac policy.conf >other.conf
+	run "$TCPKEEP" policy status other.conf --cgroup "$GROUP"
+	[[ $output == *"would make these changes:"$'\n'"  the order of the rules is another"$'\n'* ]]
+	for i in $(seq 1 30); do echo "rule \"new $i\" { peer = \":$i\" on }"; done >other.conf
+	run "$TCPKEEP" policy status other.conf --cgroup "$GROUP"
+	[ "$(grep -c '^  + rule' <<<"$output")" = 20 ]
+	[[ $output == *$'\n'"  ... and 14 more; --json has all of them"$'\n'* ]]
+	run "$TCPKEEP" policy status other.conf --cgroup "$GROUP" --json
+	[ "$(jq -c '[(.changes.added | length), .changes.removed]' <<<"$output")" = '[30,["matches","settings","mode","same"]]' ]
 }
 
 @test "status fits the terminal, with what each rule matches, however long" {
@@ -136,13 +188,14 @@ END
 	"$TCPKEEP" policy apply policy.conf --cgroup "$GROUP" 2>/dev/null
 	for width in 80 100; do
 		script -qec "stty cols $width; NO_COLOR=1 '$TCPKEEP' policy status --cgroup '$GROUP'" /dev/null >told </dev/null
-		tr -d '\r' <told | sed -n '/^RULE/,$p' >table
+		tr -d '\r' <told >all
+		sed -n '/^RULE/,$p' all >table
 		grep -q '^postgres clients of .*  enforce  *0  *0  *0  *0$' table
 		[ "$width" = 100 ] || grep -q '^postgres clients of .*\.\.\.  enforce' table
 		tr -d '\n' <table | grep -q 'user!=root, *(unknown)'
 		python3 -c '
 import sys, unicodedata
-for line in open("table"):
+for line in open("all"):
     assert sum(1 + (unicodedata.east_asian_width(c) in "WF") for c in line.rstrip("\n")) <= int(sys.argv[1]), line' "$width"
 	done
 	# Into a pipe nothing is cut, and nothing broken.
@@ -217,7 +270,9 @@ for line in open("table"):
 	# From standard input: of no file, and told rule by rule all the same.
 	"$TCPKEEP" policy apply - --cgroup "$GROUP" <policy.conf
 	run "$TCPKEEP" policy status --cgroup "$GROUP"
-	[[ $output == *"Nothing tells which file it came from."*"on for every connection" ]]
+	[[ $output == *"It came from standard input; 'tcpkeep policy status FILE' compares it with a file."*"on for every connection" ]]
+	run "$TCPKEEP" policy status --cgroup "$GROUP" --json
+	[ "$(jq -c '[.file, .compared]' <<<"$output")" = '["-","unknown"]' ]
 	run "$TCPKEEP" policy status policy.conf --cgroup "$GROUP"
 	[[ $output == *"policy.conf says the same."* ]]
 }
@@ -232,7 +287,7 @@ for line in open("table"):
 	[[ $output == *"DETACHED"* ]]
 	run "$TCPKEEP" policy apply policy.conf --cgroup "$GROUP" --dry-run
 	[ "$status" -eq 0 ]
-	[[ $output == *"Those before had been detached by somebody, and did not hold as they should; applied, these would." ]]
+	[[ $output == *"The policy before had been detached by somebody, and did not hold as it should; applied, this one would." ]]
 	run "$TCPKEEP" policy apply policy.conf --cgroup "$GROUP" --json
 	[ "$(jq -c '[.applied, .replaced_detached]' <<<"$output")" = "[true,true]" ]
 	"$TCPKEEP" policy status --cgroup "$GROUP"
@@ -261,7 +316,7 @@ replace_pin() {
 		[ "$(jq -c '[.damaged, .readable]' <<<"$output")" = '[true,false]' ]
 		run --separate-stderr "$TCPKEEP" policy apply policy.conf --cgroup "$GROUP"
 		[ "$status" -eq 0 ]
-		[[ $stderr == *"warning: policy apply: of the policy before pins were missing"* ]]
+		[[ $stderr == *"warning: policy apply: pins of the policy before were missing"* ]]
 		"$TCPKEEP" policy status --cgroup "$GROUP"
 		[ "$(ls "$folder" | wc -l)" = 1 ]
 	done
@@ -269,7 +324,7 @@ replace_pin() {
 	replace_pin "$folder"/*/blob-?
 	run "$TCPKEEP" policy status --cgroup "$GROUP"
 	[ "$status" -eq 0 ]
-	[[ $output == *"Nothing tells which file it came from."* ]]
+	[[ $output == *"Nothing tells which file it came from; "* ]]
 	# Without its slot nothing can be told of it: it is taken for a leftover, and cleared.
 	replace_pin "$folder"/*/sets
 	run "$TCPKEEP" policy status --cgroup "$GROUP"
@@ -306,7 +361,7 @@ replace_pin() {
 		[[ $stderr == "tcpkeep: policy apply: a newer tcpkeep's policy is in force here (layout 99"* ]]
 	done
 	run "$TCPKEEP" policy remove --cgroup "$GROUP"
-	[ "$output" = "1 policy is removed. Open connections keep what they have." ]
+	[ "${lines[0]}" = "The policy for new connections of cgroup /${GROUP##*/} was removed." ]
 
 	bpftool map create "$folder" type array key 4 value 4 entries 1 name somebodys
 	for words in "status" "remove" "apply policy.conf --cgroup $GROUP"; do
@@ -327,11 +382,12 @@ replace_pin() {
 	[[ $output == *"number 250 "* ]]
 	sed -i '1s/60/61/' policy.conf
 	run "$TCPKEEP" policy status --cgroup "$GROUP"
-	[[ $output == *"policy.conf DIFFERS"*$'\n''  ~ rule "a rule with a long name, number 1"  changed'$'\n'"Attached"* ]]
+	[[ $output == *"policy.conf DIFFERS"*$'\n''  ~ rule "a rule with a long name, number 1"  changed: settings'$'\n'"Attached"* ]]
 	run "$TCPKEEP" policy apply policy.conf --cgroup "$GROUP"
 	[ "$status" -eq 0 ]
-	[[ ${lines[0]} == *", in place of those before" ]]
-	[ "${lines[1]}" = '  ~ rule "a rule with a long name, number 1"  changed' ]
+	[[ ${lines[0]} == *", in place of the policy before" ]]
+	[ "${lines[1]}" = '  ~ rule "a rule with a long name, number 1"  changed: settings' ]
+	[ "${lines[2]}" = "The counts of all rules begin anew." ]
 }
 
 # In the cgroup and a network of its own: both ends of a connection to a port, as ss sees them.
@@ -374,6 +430,72 @@ END
 	[ "$(jq -c '[.rules[].matched]' <<<"$output")" = '[1,1,2]' ]
 }
 
+# counts: what the rules have matched, and since when they count.
+counts() {
+	"$TCPKEEP" policy status --cgroup "$GROUP" --json | jq -c '[.applied_at_s, [.rules[].matched]]'
+}
+
+@test "the same again changes nothing, and the counts go on; anything else, and they begin anew" {
+	own_cgroup
+	echo 'rule "a" { peer = ":7001" program = "python3*" time = 61 intvl = 21 mode = enforce }' >policy.conf
+	echo 'rule "b" { peer = ":7002" on }' >>policy.conf
+	"$TCPKEEP" policy apply policy.conf --cgroup "$GROUP"
+	connection 7001
+	before=$(counts)
+	[[ $before == *",[1,0]]" ]]
+	echo '# a word more, and other blanks' >>policy.conf
+	run "$TCPKEEP" policy apply policy.conf --cgroup "$GROUP"
+	[ "$status" -eq 0 ]
+	[ "${lines[0]}" = "2 rules are in force for new connections of cgroup /${GROUP##*/} already; nothing was changed, and the counts go on" ]
+	[ "$(counts)" = "$before" ]
+	run "$TCPKEEP" policy apply policy.conf --cgroup "$GROUP" --json
+	[ "$(jq -c '[.applied, .replaced, .unchanged, .hooks]' <<<"$output")" = '[true,true,true,["sock_ops","setsockopt"]]' ]
+	# The rules go on as well.
+	run connection 7001 500
+	[ "${lines[0]}" = "1 61 21 9" ]
+	[ "$(counts)" = "${before/,[1,/,[2,}" ]
+
+	# What somebody has detached is attached, and that is all.
+	if command -v bpftool; then
+		bpftool link detach pinned /sys/fs/bpf/tcpkeep/*/setsockopt_link
+		run "$TCPKEEP" policy status --cgroup "$GROUP"
+		[ "$status" -eq 3 ]
+		run "$TCPKEEP" policy apply policy.conf --cgroup "$GROUP"
+		[[ ${lines[0]} == *" as before; what somebody had detached is attached again, and the counts go on" ]]
+		[ "$(counts)" = "${before/,[1,/,[2,}" ]
+		run connection 7001 500
+		[ "${lines[0]}" = "1 61 21 9" ]
+	fi
+
+	# From another file, then with another rule.
+	"$TCPKEEP" policy apply - --cgroup "$GROUP" <policy.conf >told
+	grep -q ', in place of the policy before, which says the same$' told
+	grep -q '^The counts of all rules begin anew.$' told
+	[[ $(counts) == *",[0,0]]" ]]
+	connection 7001
+	echo 'rule "c" { peer = ":7003" on }' >>policy.conf
+	run "$TCPKEEP" policy apply - --cgroup "$GROUP" --json <policy.conf
+	[ "$(jq -c '[.unchanged, .changes.added]' <<<"$output")" = '[false,["c"]]' ]
+	[[ $(counts) == *",[0,0,0]]" ]]
+}
+
+@test "another namespace behind the same name is another policy" {
+	own_cgroup
+	echo 'rule "a" { netns = "tk-again" on }' >policy.conf
+	# In the room's own /run. The old one is held, so that the new one has another number.
+	ip netns add tk-again
+	for turn in 1 2 3; do
+		"$TCPKEEP" policy apply policy.conf --cgroup "$GROUP" --json | jq -c "[.unchanged, .changes.changed]"
+		[ $turn = 2 ] || continue
+		exec 5</run/netns/tk-again
+		ip netns del tk-again
+		ip netns add tk-again
+	done >told
+	exec 5<&-
+	ip netns del tk-again
+	[ "$(paste -sd ' ' told)" = '[false,[]] [true,[]] [false,[]]' ]
+}
+
 @test "mode enforce holds against the program, mode default does not" {
 	own_cgroup
 	echo 'rule "a" { peer = ":7001" time = 61 intvl = 21 probes = 4 mode = "enforce" }' >policy.conf
@@ -412,6 +534,25 @@ END
 	[ "$(jq -c '[.rules[0].matched, .rules[0].set]' <<<"$output")" = '[2,2]' ]
 	"$TCPKEEP" policy remove --cgroup "$GROUP/in"
 	rmdir "$GROUP/in"
+}
+
+@test "few descriptors: applied whole, or refused for that, with nothing left" {
+	own_cgroup
+	echo 'rule "a" { on }' >policy.conf
+	for n in 40 30 25 20 18 16 14 12 10 8 7; do
+		run --separate-stderr bash -c "exec 3>&- 4>&-; ulimit -n $n; exec \"\$@\"" _ env ASAN_OPTIONS=detect_leaks=0 "$TCPKEEP" policy apply policy.conf --cgroup "$GROUP"
+		if [ "$status" -eq 0 ]; then
+			"$TCPKEEP" policy status --cgroup "$GROUP"
+			"$TCPKEEP" policy remove --cgroup "$GROUP"
+			applied=1
+		else
+			[ "$status" -eq 1 ]
+			[ "$stderr" = "tcpkeep: policy apply: no descriptors: Too many open files; raise the limit (ulimit -n)" ]
+			refused=1
+		fi
+		[ ! -e /sys/fs/bpf/tcpkeep ]
+	done
+	[ "$applied$refused" = 11 ]
 }
 
 # ------------------------------------------------------------------------------ what is open

@@ -242,7 +242,8 @@ static void two_at_once(void **state)
 		for (unsigned n = 0; n < 10; n++) {
 			if (world_try_apply(i & 1 ? RULE_A : RULE_B, NULL, NULL) != 0)
 				_exit(1);
-			if (i == 3 && policy_kernel_remove(world.cgroup, false, NULL) < 0)
+			if (i == 3 &&
+			    policy_kernel_remove(world.cgroup, false, NULL, NULL, NULL) < 0)
 				_exit(2);
 		}
 		_exit(0);

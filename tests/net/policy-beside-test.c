@@ -159,7 +159,7 @@ static void a_newer_tcpkeeps_policy_stays(void **state)
 	assert_int_equal(status().policies, 1);
 	assert_false(status().readable);
 	assert_int_equal(status().layout, POLICY_LAYOUT + 1);
-	assert_int_equal(policy_kernel_remove(world.cgroup, false, NULL), 1);
+	assert_int_equal(policy_kernel_remove(world.cgroup, false, NULL, NULL, NULL), 1);
 	assert_int_equal(world_pins(), 0);
 	assert_int_equal(world_connect(&(struct world_subject){0}).client.on, 0);
 }

@@ -89,7 +89,7 @@ static void remove_tree(const char *directory)
 
 void world_leave(void)
 {
-	policy_kernel_remove(NULL, true, NULL);
+	policy_kernel_remove(NULL, true, NULL, NULL, NULL);
 	remove_tree(world.directory);
 }
 
@@ -236,7 +236,7 @@ void world_apply(const char *rules)
 void world_remove(void)
 {
 	struct tcpkeep_error error = {0};
-	int r = policy_kernel_remove(world.cgroup, false, &error);
+	int r = policy_kernel_remove(world.cgroup, false, NULL, NULL, &error);
 
 	if (r < 0)
 		fail_msg("remove: %d: %s", r, error.message);

@@ -6,11 +6,8 @@ load common
 @test "kill -9 of supervisor and guardian, again and again, under eight threads that connect: no call fails or hangs" {
 	in_netns bash -c '
 		. "$SOURCE/tests/helpers/processes.bash"
-		ip link set lo up
-		mkfifo "$BATS_TEST_TMPDIR/in"
-		timeout 120 "$TCPKEEP" run --method seccomp --report --json -- "$SECCOMP_LOAD" <"$BATS_TEST_TMPDIR/in" >"$BATS_TEST_TMPDIR/out" &
-		exec 5>"$BATS_TEST_TMPDIR/in"
-		tail -f -n +1 --pid=$! "$BATS_TEST_TMPDIR/out" | grep -q -m1 ready
+		. "$SOURCE/tests/seccomp/load.bash"
+		start_load
 		for turn in 1 2; do
 			for name in tcpkeep-answer tcpkeep-guard; do
 				until_true one_is_there $name || exit 1
@@ -19,10 +16,7 @@ load common
 				until_true replaced $name $victim || exit 1
 			done
 		done
-		exec 5>&-
-		wait $!
-		echo "status $?"
-		cat "$BATS_TEST_TMPDIR/out"
+		end_load
 	'
 	[ "$status" -eq 0 ]
 	[[ $output == *"status 0"* ]]
@@ -36,11 +30,8 @@ load common
 @test "a supervisor that a bug ends (SIGSEGV) and one that dies too often: connections go on" {
 	in_netns bash -c '
 		. "$SOURCE/tests/helpers/processes.bash"
-		ip link set lo up
-		mkfifo "$BATS_TEST_TMPDIR/in"
-		timeout 120 "$TCPKEEP" run --method seccomp --report --json -- "$SECCOMP_LOAD" <"$BATS_TEST_TMPDIR/in" >"$BATS_TEST_TMPDIR/out" &
-		exec 5>"$BATS_TEST_TMPDIR/in"
-		tail -f -n +1 --pid=$! "$BATS_TEST_TMPDIR/out" | grep -q -m1 ready
+		. "$SOURCE/tests/seccomp/load.bash"
+		start_load
 		# Six within ten seconds are no accident: the guardian lets calls go on by itself then.
 		for turn in 1 2 3 4 5 6; do
 			until_true one_is_there tcpkeep-answer || exit 1
@@ -49,10 +40,7 @@ load common
 			until_true gone $victim || exit 1
 		done
 		sleep 0.3
-		exec 5>&-
-		wait $!
-		echo "status $?"
-		cat "$BATS_TEST_TMPDIR/out"
+		end_load
 	'
 	[ "$status" -eq 0 ]
 	[[ $output == *"status 0"* ]]

@@ -1,119 +1,18 @@
 # SPDX-License-Identifier: MIT
-# What the seccomp method does to the sockets of a static program, and what it leaves as it was.
+# What is the seccomp method's own; what it shares with bpf is in helpers/programs.bats.
 
 load common
 
-@test "without tcpkeep the program has no keepalive" {
-	in_netns sh -c 'ip link set lo up && exec "$SECCOMP_PROGRAM" connect4'
-	all_are "$NONE"
-}
-
-@test "IPv4, IPv6, MPTCP; what is accepted inherits" {
-	under -- connect4
-	all_are "$OURS"
-	[ "$(wc -l <<<"$output")" -eq 2 ]
-	if [ -e /proc/net/if_inet6 ]; then
-		under -- connect6
-		all_are "$OURS"
-	fi
-	if [ "$(cat /proc/sys/net/mptcp/enabled 2>/dev/null)" = 1 ]; then
-		under -- mptcp
-		[ "$status" -eq 0 ]
-		[[ $output == "client 1 61 "* ]]
-	fi
-}
-
-@test "a non-blocking connect" {
-	under -- nonblocking
-	all_are "$OURS"
-}
-
-@test "the kernel's errors come through unchanged, enforced or not" {
-	in_netns sh -c 'ip link set lo up && exec "$SECCOMP_PROGRAM" errors'
+@test "MPTCP" {
+	[ "$(cat /proc/sys/net/mptcp/enabled 2>/dev/null)" = 1 ] || skip "no MPTCP"
+	under -- mptcp
 	[ "$status" -eq 0 ]
-	under -- errors
-	[ "$status" -eq 0 ]
-	under --enforce -- errors
-	[ "$status" -eq 0 ]
-}
-
-@test "UDP and Unix sockets are untouched" {
-	under -- others
-	[ "$status" -eq 0 ]
-}
-
-@test "TCP Fast Open by sendto, sendmsg and sendmmsg" {
-	[ "$(($(cat /proc/sys/net/ipv4/tcp_fastopen) & 1))" = 1 ] || skip "no TCP Fast Open"
-	under -- fastopen
-	all_are "$OURS"
-}
-
-@test "what the program sets stands: one value, all, off before connect and after" {
-	under -- own
-	[ "$output" = $'time 1 33 11 7\nall 1 33 22 3' ]
-	under -- off-before
-	[ "$output" = $'off 0 7200 75 9\non-after-all 1 61 11 7' ]
-	under -- off-after
-	[ "$output" = "off 0 61 11 7" ]
-}
-
-@test "--enforce: ours hold on clients, listeners and what is accepted; wrong values are told as such" {
-	under --enforce -- enforce
-	all_are "$OURS"
-	[ "$(wc -l <<<"$output")" -eq 4 ]
-	in_netns sh -c 'ip link set lo up && exec "$SECCOMP_PROGRAM" enforce'
-	all_are "0 33 22 3"
-}
-
-@test "off --enforce" {
-	in_netns sh -c 'ip link set lo up
-		exec "$TCPKEEP" run --method seccomp off --enforce -- "$SECCOMP_PROGRAM" enforce'
-	[ "$status" -eq 0 ]
-	[ "$(cut -d' ' -f2 <<<"$output" | sort -u)" = 0 ]
-}
-
-@test "children by fork, exec, vfork and posix_spawn" {
-	under -- children
-	all_are "$OURS"
-	[ "$(wc -l <<<"$output")" -eq 8 ]
-}
-
-@test "the program finds no child, no signal and no descriptor of ours" {
-	under -- clean
-	[ "$status" -eq 0 ]
-	in_netns sh -c 'ip link set lo up; trap "" CHLD
-		exec "$TCPKEEP" run --method seccomp -- "$SECCOMP_PROGRAM" clean </dev/null 3>&- 4>&-'
-	[ "$status" -eq 0 ]
-	run python3 -c '
-import os, signal
-os.closerange(3, 100)
-signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
-os.execv(os.environ["TCPKEEP"], ["tcpkeep", "run", "--method", "seccomp", "--", os.environ["SECCOMP_PROGRAM"], "clean"])'
-	[ "$status" -eq 0 ]
-}
-
-@test "a program that closes all descriptors" {
-	under -- closefrom
-	all_are "$OURS"
+	[[ $output == "client 1 61 "* ]]
 }
 
 @test "a thread with descriptors of its own: its socket is set, not another of the same number" {
 	[ "$(printf '%s\n' 6.9 "$(uname -r)" | sort -V | head -1)" = 6.9 ] || skip "no pidfds of threads before 6.9"
 	under -- apart
-	all_are "$OURS"
-}
-
-@test "network, user and PID namespaces of the program's own" {
-	[ "$(id -u)" = 0 ] || skip "needs root"
-	for scenario in netns userns pidns; do
-		under -- $scenario
-		all_are "$OURS"
-	done
-}
-
-@test "a program that drops its privileges" {
-	[ "$(id -u)" = 0 ] || skip "needs root"
-	under -- nobody
 	all_are "$OURS"
 }
 
@@ -137,26 +36,6 @@ os.execv(os.environ["TCPKEEP"], ["tcpkeep", "run", "--method", "seccomp", "--", 
 	run as_nobody unshare --user --map-root-user --net sh -c 'ip link set lo up && exec "$0" "$@"' \
 		"$copy/cli/tcpkeep" run --method seccomp "${SETTINGS[@]}" -- "$copy/program" connect4
 	all_are "$OURS"
-}
-
-@test "root reaches programs that may not be looked into" {
-	[ "$(id -u)" = 0 ] || skip "needs root"
-	under --enforce -- undumpable
-	all_are "$OURS"
-}
-
-@test "inherited descriptors: connections and listeners, set before the program starts" {
-	in_netns python3 - <<'END'
-import os, socket, subprocess
-os.system("ip link set lo up")
-l = socket.create_server(("127.0.0.1", 0))
-c = socket.create_connection(l.getsockname())
-for s in (c, l):
-    subprocess.run([os.environ["TCPKEEP"], "run", "--method", "seccomp", "time=61", "intvl=11", "probes=7", "--",
-        os.environ["SECCOMP_PROGRAM"], "inherited"], stdin=s, check=True)
-END
-	all_are "$OURS"
-	[ "$(wc -l <<<"$output")" -eq 2 ]
 }
 
 @test "signals: calls go on as they would" {
@@ -203,33 +82,9 @@ END
 	[[ $output == *"the supervisor cannot be started"*"ulimit -u"* && $output != *ran* ]]
 }
 
-@test "signals, limits, environment, working directory: as without tcpkeep" {
-	state='grep -E "^(Sig(Blk|Ign|Cgt)|Cap|NoNewPrivs)" /proc/self/status; ulimit -a; umask; pwd; env | grep -v ^_= | sort; cat /proc/self/cgroup; ls /proc/self/fd | wc -l'
-	bare=$(trap '' HUP USR2; sh -c "$state")
-	ran=$(trap '' HUP USR2; "$TCPKEEP" run --method seccomp -- sh -c "$state")
-	reported=$(trap '' HUP USR2; "$TCPKEEP" run --method seccomp --report -- sh -c "$state" 2>/dev/null)
-	diff <(echo "$bare") <(echo "$ran")
-	diff <(echo "$bare") <(echo "$reported")
-}
-
 @test "the program is tcpkeep's own process: its number, its parent" {
 	run sh -c '"$TCPKEEP" run --method seccomp -- sh -c "echo \$\$ \$PPID" & echo "$! $$"; wait'
 	[ "$(sort -u <<<"$output" | wc -l)" -eq 1 ]
-}
-
-@test "127 and 126, and the program's own status" {
-	run -127 "$TCPKEEP" run --method seccomp -- tcpkeep-no-such-program
-	printf x >"$BATS_TEST_TMPDIR/plain"
-	run -126 "$TCPKEEP" run --method seccomp --report -- "$BATS_TEST_TMPDIR/plain"
-	run -77 "$TCPKEEP" run --method seccomp -- sh -c 'exit 77'
-	run -77 "$TCPKEEP" run --method seccomp --report -- sh -c 'exit 77'
-}
-
-@test "a pipe ends with the program, though a child of it lives on" {
-	run timeout 20 sh -c '"$TCPKEEP" run --method seccomp -- sh -c "echo here; sleep 100 >/dev/null 2>&1 & echo \$!" | cat'
-	[ "$status" -eq 0 ]
-	[ "${lines[0]}" = here ]
-	kill "${lines[1]}"
 }
 
 @test "the report: seen, set, left alone, missed" {
@@ -240,14 +95,6 @@ END
 	jq -e '.withheld == 12 and .mode == "enforce"' <<<"$stderr"
 	under --report -- children
 	[[ $stderr == *"8 sockets set (on time=61 intvl=11 probes=7): tried 4, listening 4, inherited 0"* ]]
-}
-
-@test "the report: what the program changed after it was set" {
-	inside "$TCPKEEP" run --method seccomp "${SETTINGS[@]}" --report --json -- python3 -c "$CHANGES_LATER"
-	[ "$status" -eq 0 ]
-	jq -e '.tried == 3 and .left_alone == 1 and .changed == 3 and .refused == 0' <<<"$stderr"
-	inside "$TCPKEEP" run --method seccomp "${SETTINGS[@]}" --enforce --report --json -- python3 -c "$CHANGES_LATER"
-	jq -e '.tried == 4 and .left_alone == 0 and .changed == 0 and .withheld > 10' <<<"$stderr"
 }
 
 @test "another reader: ss sees the timer" {

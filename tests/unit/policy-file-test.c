@@ -93,7 +93,7 @@ static void keys_that_are_none_get_the_nearest(void **state)
 		"9: nonsense: is not known; accepted: rule, profile, include\n");
 	refused("rule a {\n profile = wna\n}\nprofile wan { on }\nrule b { profile = \"\" }",
 		"2: profile: there is none named 'wna'; did you mean 'wan'?\n"
-		"5: profile: '' is no name of a profile\n");
+		"5: profile: '' is no name of a profile; accepted: up to 63 bytes\n");
 }
 
 static void what_a_new_connection_has_not_is_refused_with_a_reason(void **state)

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: MIT
+# What tcpkeep run does to the sockets of a static program, and what it leaves as it was, whichever METHOD does it. What
+# one of them has alone is in its own folder.
+# shellcheck disable=SC2016,SC2154 # a shell further in expands it; run
+
+load "../$METHOD/common"
+
+@test "IPv4, IPv6; what is accepted has it too; without tcpkeep there is nothing" {
+	inside "$SECCOMP_PROGRAM" connect4
+	all_are "$NONE"
+	under -- connect4
+	all_are "$OURS"
+	[ "$(wc -l <<<"$output")" -eq 2 ]
+	if [ -e /proc/net/if_inet6 ]; then
+		under -- connect6
+		all_are "$OURS"
+	fi
+}
+
+@test "a non-blocking connect" {
+	under -- nonblocking
+	all_are "$OURS"
+}
+
+@test "TCP Fast Open by sendto, sendmsg and sendmmsg" {
+	[ "$(($(cat /proc/sys/net/ipv4/tcp_fastopen) & 1))" = 1 ] || skip "no TCP Fast Open"
+	under -- fastopen
+	all_are "$OURS"
+}
+
+@test "UDP and Unix sockets are untouched, the kernel's errors come through unchanged" {
+	inside "$SECCOMP_PROGRAM" errors
+	[ "$status" -eq 0 ]
+	for scenario in others errors; do
+		under -- $scenario
+		[ "$status" -eq 0 ]
+		under --enforce -- $scenario
+		[ "$status" -eq 0 ]
+	done
+}
+
+@test "what the program sets stands: one value, all, off before connect and after" {
+	under -- own
+	[ "$output" = $'time 1 33 11 7\nall 1 33 22 3' ]
+	under -- off-before
+	[ "$output" = $'off 0 7200 75 9\non-after-all 1 61 11 7' ]
+	under -- off-after
+	[ "$output" = "off 0 61 11 7" ]
+}
+
+@test "--enforce: ours hold on clients, listeners and what is accepted; wrong values are told as such" {
+	under --enforce -- enforce
+	all_are "$OURS"
+	[ "$(wc -l <<<"$output")" -eq 4 ]
+	inside "$SECCOMP_PROGRAM" enforce
+	all_are "0 33 22 3"
+}
+
+@test "off --enforce" {
+	inside "$TCPKEEP" run --method "$METHOD" off --enforce -- "$SECCOMP_PROGRAM" enforce
+	[ "$status" -eq 0 ]
+	[ "$(cut -d' ' -f2 <<<"$output" | sort -u)" = 0 ]
+}
+
+@test "children by fork, exec, vfork, posix_spawn; a program that closes all descriptors" {
+	under -- children
+	all_are "$OURS"
+	[ "$(wc -l <<<"$output")" -eq 8 ]
+	under -- closefrom
+	all_are "$OURS"
+}
+
+@test "network, user and PID namespaces of the program's own; privileges dropped; undumpable" {
+	[ "$(id -u)" = 0 ] || skip "needs root"
+	for scenario in netns userns pidns nobody; do
+		under -- $scenario
+		all_are "$OURS"
+	done
+	under --enforce -- undumpable
+	all_are "$OURS"
+}
+
+@test "inherited descriptors: connections and listeners, set before the program starts" {
+	cat >"$BATS_TEST_TMPDIR/inherit.py" <<'END'
+import os, socket, subprocess
+l = socket.create_server(("127.0.0.1", 0))
+c = socket.create_connection(l.getsockname())
+for s in (c, l):
+    subprocess.run([os.environ["TCPKEEP"], "run", "--method", os.environ["METHOD"], "time=61", "intvl=11", "probes=7", "--",
+        os.environ["SECCOMP_PROGRAM"], "inherited"], stdin=s, check=True)
+END
+	inside python3 "$BATS_TEST_TMPDIR/inherit.py"
+	all_are "$OURS"
+	[ "$(wc -l <<<"$output")" -eq 2 ]
+}
+
+@test "the program finds no child, no signal and no descriptor of ours" {
+	under -- clean
+	[ "$status" -eq 0 ]
+	under --report -- clean
+	[ "$status" -eq 0 ]
+	inside sh -c 'trap "" CHLD; exec "$TCPKEEP" run --method "$METHOD" -- "$SECCOMP_PROGRAM" clean'
+	[ "$status" -eq 0 ]
+	inside python3 -c '
+import os, signal
+os.closerange(3, 100)
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
+os.execv(os.environ["TCPKEEP"], ["tcpkeep", "run", "--method", os.environ["METHOD"], "--", os.environ["SECCOMP_PROGRAM"], "clean"])'
+	[ "$status" -eq 0 ]
+}
+
+@test "signals, limits, environment, working directory, cgroups: as without tcpkeep" {
+	state="$CGROUPS"'; grep -E "^(Sig(Blk|Ign|Cgt)|Cap|NoNewPrivs)" /proc/self/status; ulimit -a; umask; pwd; env | grep -v ^_= | sort; ls /proc/self/fd | wc -l'
+	bare=$(trap '' HUP USR2; in_place sh -c "$state")
+	ran=$(trap '' HUP USR2; in_place "$TCPKEEP" run --method "$METHOD" -- sh -c "$state")
+	reported=$(trap '' HUP USR2; in_place "$TCPKEEP" run --method "$METHOD" --report -- sh -c "$state" 2>/dev/null)
+	diff <(echo "$bare") <(echo "$ran")
+	diff <(echo "$bare") <(echo "$reported")
+}
+
+@test "127 and 126, and the program's own status" {
+	printf x >"$BATS_TEST_TMPDIR/plain"
+	for report in "" --report; do
+		run -127 in_place "$TCPKEEP" run --method "$METHOD" $report -- tcpkeep-no-such-program
+		run -126 in_place "$TCPKEEP" run --method "$METHOD" $report -- "$BATS_TEST_TMPDIR/plain"
+		run -77 in_place "$TCPKEEP" run --method "$METHOD" $report -- sh -c 'exit 77'
+	done
+}
+
+@test "a pipe ends with the program, though a child of it lives on" {
+	piped() {
+		in_place timeout 20 sh -c '"$TCPKEEP" run --method "$METHOD" -- sh -c "echo here; sleep 100 >/dev/null 2>&1 & echo \$!" | cat'
+	}
+	run piped
+	[ "$status" -eq 0 ]
+	[ "${lines[0]}" = here ]
+	kill "${lines[1]}"
+}
+
+@test "the report: what the program changed after it was set" {
+	inside "$TCPKEEP" run --method "$METHOD" "${SETTINGS[@]}" --report --json -- python3 -c "$CHANGES_LATER"
+	[ "$status" -eq 0 ]
+	jq -e '.tried == 3 and .left_alone == 1 and .changed == 3 and .refused == 0' <<<"$stderr"
+	inside "$TCPKEEP" run --method "$METHOD" "${SETTINGS[@]}" --enforce --report --json -- python3 -c "$CHANGES_LATER"
+	jq -e '.tried == 4 and .left_alone == 0 and .changed == 0 and .withheld > 10' <<<"$stderr"
+}
