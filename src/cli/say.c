@@ -40,6 +40,15 @@ void say_error(const char *format, ...)
 	va_end(args);
 }
 
+void say_note(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say("tcpkeep: ", format, args);
+	va_end(args);
+}
+
 void say_warning(const char *format, ...)
 {
 	va_list args;
