@@ -128,8 +128,9 @@ bool rows_fit_is_last(const struct rows_fit *fits, size_t n, size_t column)
 	return true;
 }
 
-/* Nothing stands behind the last cell, however wide its column is. */
-static unsigned row_width(const struct rows_fit *fits, size_t n, const struct rows_text *cells)
+/* Nothing stands behind the last cell, however wide its column is; in front of it blanks may. */
+static unsigned row_width(const struct rows_column *columns, const struct rows_fit *fits, size_t n,
+			  const struct rows_text *cells)
 {
 	unsigned width = 0, unused = 0;
 
@@ -137,7 +138,7 @@ static unsigned row_width(const struct rows_fit *fits, size_t n, const struct ro
 		if (fits[i].hidden)
 			continue;
 		width += MAX(fits[i].width, cells[i].width) + ROWS_GAP;
-		unused = fits[i].width - MIN(fits[i].width, cells[i].width);
+		unused = columns[i].right ? 0 : fits[i].width - MIN(fits[i].width, cells[i].width);
 	}
 	return width - ROWS_GAP - unused;
 }
@@ -150,7 +151,7 @@ void rows_fit_row(const struct rows_column *columns, const struct rows_fit *fits
 			rows_fit_cell(&columns[i], &cells[i], fits[i].width);
 	for (unsigned turn = 1; turn <= ROWS_TURNS; turn++)
 		for (size_t i = 0; i < n; i++) {
-			unsigned width = row_width(fits, n, cells), room = fits[i].width;
+			unsigned width = row_width(columns, fits, n, cells), room = fits[i].width;
 
 			if (width <= total)
 				return;

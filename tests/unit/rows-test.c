@@ -127,6 +127,23 @@ static void what_is_usual_is_no_exception(void **state)
 		     "somebod...      2  b\n");
 }
 
+/* Numbers at the end stand behind blanks. */
+static void a_last_column_of_numbers_counts_whole(void **state)
+{
+	static const struct rows_column columns[] = {NAME, VALUE};
+	static const char *const cells[] = {"me",  "1",     "somebody-else", "2",
+					    "you", "12345", "him",           "4"};
+	char *text = table_of(columns, ARRAY_SIZE(columns), 16, cells, ARRAY_SIZE(cells));
+
+	(void)state;
+	assert_string_equal(text, "NAME  VALUE\n"
+				  "me        1\n"
+				  "s...      2\n"
+				  "you   12345\n"
+				  "him       4\n");
+	free(text);
+}
+
 static void a_column_gives_way(void **state)
 {
 	static const struct rows_column columns[] = {NAME, VALUE, {"LAST", .gives_way = true}};
@@ -238,6 +255,7 @@ int main(void)
 		cmocka_unit_test(what_cannot_fit_is_not_cut),
 		cmocka_unit_test(an_exception_has_its_own_row_to_itself),
 		cmocka_unit_test(what_is_usual_is_no_exception),
+		cmocka_unit_test(a_last_column_of_numbers_counts_whole),
 		cmocka_unit_test(a_column_gives_way),
 		cmocka_unit_test(rows_that_come_later_fit_as_well),
 		cmocka_unit_test(a_row_beyond_all_bounds_is_whole),
