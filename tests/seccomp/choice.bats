@@ -67,8 +67,8 @@ chosen() {
 	[[ "${lines[0]}" == "tcpkeep: warning: run: setuid programs that it starts"* ]]
 	[[ $output == *$'NoNewPrivs:\t1'* ]]
 	# Once, whether the program may start such programs or -v asks.
-	for command in "sh -c true" "$SECCOMP_PROGRAM clean"; do
-		run --separate-stderr setpriv --bounding-set -sys_admin,-net_admin "$TCPKEEP" run -v --method seccomp -- $command </dev/null
+	for command in "sh -c true" true; do
+		run --separate-stderr setpriv --bounding-set -sys_admin,-net_admin "$TCPKEEP" run -v --method seccomp -- $command
 		[ "$status" -eq 0 ]
 		[ "$(grep -c no_new_privs <<<"$stderr")" -eq 1 ]
 	done
