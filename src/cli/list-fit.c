@@ -58,6 +58,18 @@ static size_t shorten_path(char *text, size_t len, unsigned width)
 	return 3 + len - begin;
 }
 
+/* "net:[4026531840]" is known by its number alone, as netns= takes it. */
+static size_t shorten_netns(char *text, size_t len, unsigned width)
+{
+	static const char before[] = "net:[";
+	const size_t n = sizeof(before) - 1;
+
+	if (len <= n || memcmp(text, before, n) != 0 || text[len - 1] != ']')
+		return text_cut(text, len, width);
+	memmove(text, text + n, len - n - 1);
+	return text_cut(text, len - n - 1, width);
+}
+
 /* Up to the words, if they are there; returns the new length. */
 static size_t cut_before(const char *text, size_t len, const char *words)
 {
@@ -101,7 +113,7 @@ static const struct {
 	{"next", 1, 15, shorten_next, false},
 	{"cgroup", 2, 16, shorten_path, false},
 	{"unit", 2, 12, NULL, false},
-	{"netns", 3, 16, NULL, false},
+	{"netns", 3, 10, shorten_netns, false},
 	{"program", 3, 8, NULL, false},
 	{"user", 3, 8, NULL, false},
 	{"owner", 4, 15, shorten_owner, true},

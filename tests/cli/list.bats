@@ -436,7 +436,7 @@ signal.pause()'
 		# The last line, which is longer, is broken at blanks.
 		[ "$(sed -n '/ sockets: /,$p' <<<"$output" | tr -d '\n' | tr -s ' ')" = "$(tail -1 <<<"$whole")" ]
 	done
-	[[ ${lines[1]} == :1543* ]]
+	grep -qE '^:[0-9]+ +192\.168\.100\.200:15432 ' <<<"$output"
 	in_terminal 64
 	[ "$(longest)" -le 64 ]
 	[[ ${lines[0]} =~ ^LOCAL\ +PEER\ +KEEPALIVE\ +NEXT$ ]]
@@ -444,6 +444,12 @@ signal.pause()'
 	in_terminal 64 -o local,peer,owner,keepalive,next
 	[ "$(tr -s ' ' <<<"${lines[0]}")" = "LOCAL PEER OWNER KEEPALIVE NEXT" ]
 	grep -qF '[2001:db8:1234:5678:9abc:def0:1234:5678]:15433' <<<"$output"
+	# The longest rows of all, with their namespace.
+	in_terminal 80 --all-netns "pid=$held"
+	echo "$output"
+	[ "$(longest)" -le 80 ]
+	[[ ${lines[0]} =~ ^NETNS\ +LOCAL\ +PEER\ +KEEPALIVE\ +NEXT$ ]]
+	grep -qE "^$(stat -Lc %i "/proc/$held/ns/net") +:[0-9]+ +192\.168\.100\.200:15432 " <<<"$output"
 	in_terminal 80 --summary program
 	[ "$(longest)" -le 80 ]
 	let_go
