@@ -99,6 +99,9 @@ extern const struct command command_sysctl;
 /* "tcpkeep: ..." and a newline on stderr: what, object, reason, what to do. */
 void say_error(const char *format, ...) PRINTF_LIKE(1, 2);
 
+/* The same for what is no error, and was asked for. */
+void say_note(const char *format, ...) PRINTF_LIKE(1, 2);
+
 /* "tcpkeep: warning: ..." on stderr. */
 void say_warning(const char *format, ...) PRINTF_LIKE(1, 2);
 

@@ -12,9 +12,11 @@
 #include "base/escape.h"
 #include "cli.h"
 #include "list-columns.h"
+#include "list-fit.h"
 #include "list-sort.h"
 #include "list-summary.h"
 #include "output/rows.h"
+#include "output/terminal.h"
 #include "progress.h"
 #include "sockets/endpoint.h"
 #include "sockets/snapshot.h"
@@ -263,6 +265,8 @@ static int take_netns(const struct snapshot_netns *netns, void *userdata)
 /* Columns are written in capitals over a table, and as they are named over a CSV. */
 static int open_rows(struct list *list)
 {
+	int r;
+
 	for (size_t i = 0; i < list->choice.n; i++) {
 		const struct list_column *column = list->choice.columns[i];
 		char *text = list->heading_texts[i];
@@ -272,9 +276,12 @@ static int open_rows(struct list *list)
 			*text = *text == '-' ? ' ' : (char)toupper((unsigned char)*text);
 		list->headings[i] =
 			(struct rows_column){list->heading_texts[i], column->right, column->widest};
+		list_fit_column(column, !list->args->output || *list->args->output == '+',
+				&list->headings[i]);
 	}
-	return rows_open(stdout, list->headings, list->choice.n, list->args->csv ? "," : NULL,
-			 &list->rows);
+	r = rows_open(stdout, list->headings, list->choice.n, list->args->csv ? "," : NULL,
+		      &list->rows);
+	return r < 0 ? r : rows_fit(list->rows, terminal_width(STDOUT_FILENO));
 }
 
 static int begin(struct list *list)

@@ -218,22 +218,21 @@ static void say_verbosely(const struct choice *choice, const struct method_run *
 	bool preloads = strcmp(method->name, "preload") == 0 && preload_find(library, NULL) == 0;
 
 	tcpkeep_settings_format(&run->plan.settings, text, sizeof(text));
-	fprintf(stderr, "tcpkeep: run: method %s%s%s: %s\n", method->name,
-		preloads ? ", library " : "", preloads ? library : "", choice->why[0]);
-	fprintf(stderr, "tcpkeep: run: out of its reach: %s\n", method->misses());
+	say_note("run: method %s%s%s: %s", method->name, preloads ? ", library " : "",
+		 preloads ? library : "", choice->why[0]);
+	say_note("run: out of its reach: %s", method->misses());
 	for (size_t i = 1; i < choice->n; i++)
-		fprintf(stderr, "tcpkeep: run: not method %s: %s: %s\n", choice->order[i]->name,
-			method_why_behind(choice, i), choice->order[i]->misses());
+		say_note("run: not method %s: %s: %s", choice->order[i]->name,
+			 method_why_behind(choice, i), choice->order[i]->misses());
 	for (size_t i = 0; i < choice->n_refused; i++)
-		fprintf(stderr, "tcpkeep: run: not method %s: %s\n",
-			choice->refused[i].method->name, choice->refused[i].error.message);
-	if (method_takes_privileges(method))
-		fprintf(stderr, "tcpkeep: run: without CAP_SYS_ADMIN the kernel wants "
-				"no_new_privs: setuid programs that it starts (sudo, su, ping) run "
-				"without their powers\n");
-	fprintf(stderr, "tcpkeep: run: program %s\n", shown_path(run->program->path, path));
-	fprintf(stderr, "tcpkeep: run: settings %s, mode %s\n", text,
-		run->plan.enforce ? "enforce" : "default");
+		say_note("run: not method %s: %s", choice->refused[i].method->name,
+			 choice->refused[i].error.message);
+	/* Of a program that starts others it has been a warning. */
+	if (method_takes_privileges(method) && !run->program->starts_others)
+		say_note("run: without CAP_SYS_ADMIN the kernel wants no_new_privs: setuid "
+			 "programs that it starts (sudo, su, ping) run without their powers");
+	say_note("run: program %s", shown_path(run->program->path, path));
+	say_note("run: settings %s, mode %s", text, run->plan.enforce ? "enforce" : "default");
 }
 
 /* What the user would not expect. */

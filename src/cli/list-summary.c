@@ -5,11 +5,14 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/macro.h"
 #include "base/put.h"
 #include "list-words.h"
 #include "output/rows.h"
+#include "output/terminal.h"
+#include "output/wrap.h"
 
 /* ----------------------------------------------------------------------------------- totals */
 
@@ -89,9 +92,14 @@ static char *put_parts(char *at, const struct list_totals *t)
 	return at;
 }
 
+#define TOTALS_MAX    512
+#define TOTALS_INDENT 2
+
 void list_totals_print(const struct list_totals *t, const char *about)
 {
-	char line[512], *at = put_grouped(line, t->sockets);
+	char line[TOTALS_MAX], lines[WRAP_MAX(TOTALS_MAX, TOTALS_INDENT)];
+	char *at = put_grouped(line, t->sockets);
+	size_t n;
 
 	at = put_text(at, t->sockets == 1 ? " socket" : " sockets");
 	if (t->sockets == 0)
@@ -109,8 +117,10 @@ void list_totals_print(const struct list_totals *t, const char *about)
 			at = put_text(put_grouped(put_text(at, " ("), t->no_detection),
 				      " unknown)");
 	}
-	at = put_char(at, '\n');
-	fwrite(line, 1, (size_t)(at - line), stdout);
+	n = wrap_text(line, (size_t)(at - line), terminal_width(STDOUT_FILENO), TOTALS_INDENT,
+		      lines);
+	lines[n++] = '\n';
+	fwrite(lines, 1, n, stdout);
 }
 
 /* ----------------------------------------------------------------------------------- groups */
@@ -408,11 +418,15 @@ static void write_group(struct rows *rows, const char *name, const struct list_t
 	number_cell(rows, t->peer_closed, COLOUR_NONE);
 }
 
+#define NAME_LEAST 16 /* net:[4026531840] */
+
 int list_summary_print(struct list_summary *summary, const char *separator)
 {
 	const bool csv = separator;
+	/* A name is all that may be longer than a terminal has room for. */
 	const struct rows_column columns[] = {
-		{csv ? groups[summary->by].word : groups[summary->by].heading, false},
+		{csv ? groups[summary->by].word : groups[summary->by].heading, .turn = 1,
+		 .least = NAME_LEAST},
 		{csv ? "sockets" : "SOCKETS", true},
 		{csv ? "on" : "ON", true},
 		{csv ? "off" : "OFF", true},
@@ -432,7 +446,8 @@ int list_summary_print(struct list_summary *summary, const char *separator)
 		return -ENOMEM;
 	r = rows_open(stdout, columns, ARRAY_SIZE(columns) - (csv ? 0 : 2), separator, &rows);
 	if (r == 0) {
-		for (size_t i = 0; i < n; i++)
+		r = rows_fit(rows, terminal_width(STDOUT_FILENO));
+		for (size_t i = 0; r == 0 && i < n; i++)
 			write_group(rows, names_text(summary->names, order[i]),
 				    &summary->groups[order[i]].totals, csv);
 		rows_close(rows);

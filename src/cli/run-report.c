@@ -47,8 +47,8 @@ static const struct missed {
 				     "calls of processes that may not be looked into"},
 	[REPORT_MISSED_SHORT] = {"short", "call for which descriptors or memory were short",
 				 "calls for which descriptors or memory were short"},
-	[REPORT_MISSED_UNSERVED] = {"unserved", "call while the supervisor was replaced",
-				    "calls while the supervisor was replaced"},
+	[REPORT_MISSED_UNSERVED] = {"unserved", "call while the supervisor was being replaced",
+				    "calls while the supervisor was being replaced"},
 	[REPORT_MISSED_URING] = {"io_uring", "io_uring instance, whose sockets are not seen",
 				 "io_uring instances, whose sockets are not seen"},
 };
@@ -84,15 +84,13 @@ static const struct method_counts *counts_of(const struct report *report)
 static void tell_missed(const struct report *report)
 {
 	if (!counts_of(report)->missed) {
-		fprintf(stderr, "tcpkeep: run: not seen: %s\n",
-			methods[report->method - 1].misses());
+		say_note("run: not seen: %s", methods[report->method - 1].misses());
 		return;
 	}
 	for (int i = 0; i < REPORT_MISSED_KINDS; i++)
 		if (report->missed[i])
-			fprintf(stderr, "tcpkeep: run: missed: %llu %s\n",
-				(unsigned long long)report->missed[i],
-				plural(report->missed[i], missed[i].one, missed[i].many));
+			say_note("run: missed: %llu %s", (unsigned long long)report->missed[i],
+				 plural(report->missed[i], missed[i].one, missed[i].many));
 }
 
 /* " (connected 3, failed 1)": as far as it is known. */
@@ -123,49 +121,79 @@ static void tell_sets(const struct report *report, const char *settings)
 	if (counts_of(report)->accepted)
 		snprintf(accepted, sizeof(accepted), " accepted %llu,",
 			 (unsigned long long)report->accepted);
-	fprintf(stderr,
-		"tcpkeep: run: %llu %s set (%s): tried %llu%s,%s listening %llu, inherited %llu\n",
-		(unsigned long long)sockets_set(report),
-		plural(sockets_set(report), "socket", "sockets"), settings,
-		(unsigned long long)report->tried, outcomes(report, how, sizeof(how)), accepted,
-		(unsigned long long)report->listening, (unsigned long long)report->inherited);
+	say_note("run: %llu %s set (%s): tried %llu%s,%s listening %llu, inherited %llu",
+		 (unsigned long long)sockets_set(report),
+		 plural(sockets_set(report), "socket", "sockets"), settings,
+		 (unsigned long long)report->tried, outcomes(report, how, sizeof(how)), accepted,
+		 (unsigned long long)report->listening, (unsigned long long)report->inherited);
 }
 
 static void tell_rest(const struct report *report)
 {
 	const struct method_counts *counts = counts_of(report);
-	char refused[320] = "", name[32];
+	char refused[320] = "", name[32], last[80];
 	size_t n = 0;
 
 	for (int i = 0; i < REPORT_ERRORS && report->errors[i].number; i++)
 		n += (size_t)snprintf(refused + n, sizeof(refused) - n, "%s%u %s", n ? ", " : ": ",
 				      report->errors[i].count,
 				      errno_name(report->errors[i].number, name));
-	fprintf(stderr,
-		"tcpkeep: run: %llu left alone and %llu changed later, as the program wanted; %llu %s refused%s; ",
-		(unsigned long long)report->left_alone, (unsigned long long)report->changed,
-		(unsigned long long)report->refused, plural(report->refused, "option", "options"),
-		refused);
 	if (counts->programs)
-		fprintf(stderr, "programs: %llu\n", (unsigned long long)report->programs);
+		snprintf(last, sizeof(last), "programs: %llu",
+			 (unsigned long long)report->programs);
 	else
-		fprintf(stderr, "seen: %llu %s\n", (unsigned long long)report->seen,
-			plural(report->seen, counts->one, counts->many));
+		snprintf(last, sizeof(last), "seen: %llu %s", (unsigned long long)report->seen,
+			 plural(report->seen, counts->one, counts->many));
+	say_note("run: %llu left alone and %llu changed later, as the program wanted; "
+		 "%llu %s refused%s; %s",
+		 (unsigned long long)report->left_alone, (unsigned long long)report->changed,
+		 (unsigned long long)report->refused, plural(report->refused, "option", "options"),
+		 refused, last);
+}
+
+static bool saw_nothing(const struct report *report)
+{
+	return sockets_set(report) == 0 && report->seen == 0 && report->left_alone == 0 &&
+	       report->changed == 0 && report->withheld == 0 && report->refused == 0;
+}
+
+/* One line, and what was missed if anything was. */
+static void tell_nothing(const struct report *report)
+{
+	const struct method_counts *counts = counts_of(report);
+	char programs[48] = "";
+
+	if (counts->programs)
+		snprintf(programs, sizeof(programs), " in %llu %s",
+			 (unsigned long long)report->programs,
+			 plural(report->programs, "program", "programs"));
+	if (counts->missed) {
+		say_note("run: no TCP socket was seen");
+		tell_missed(report);
+		return;
+	}
+	say_note("run: no TCP socket was seen%s; out of reach: %s", programs,
+		 methods[report->method - 1].misses());
 }
 
 static void report_as_text(const struct report *report, const struct plan *plan)
 {
 	char text[TCPKEEP_SETTINGS_TEXT_MAX];
 
+	if (saw_nothing(report)) {
+		tell_nothing(report);
+		return;
+	}
 	tcpkeep_settings_format(&plan->settings, text, sizeof(text));
 	tell_sets(report, text);
 	tell_rest(report);
 	tell_missed(report);
 	if (plan->enforce)
-		fprintf(stderr,
-			"tcpkeep: run: enforced: %llu %s of the program that would change them withheld\n",
-			(unsigned long long)report->withheld,
-			plural(report->withheld, "call", "calls"));
+		say_note("run: enforced: %llu %s with which the program would have changed them %s "
+			 "withheld",
+			 (unsigned long long)report->withheld,
+			 plural(report->withheld, "call", "calls"),
+			 plural(report->withheld, "was", "were"));
 }
 
 static void report_settings(struct json *json, const struct tcpkeep_settings *settings)

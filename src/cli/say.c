@@ -5,25 +5,42 @@
 #include <stdio.h>
 #include <string.h>
 #include <tcpkeep.h>
+#include <unistd.h>
 
 #include "cli.h"
+#include "output/terminal.h"
+#include "output/wrap.h"
 
-/* One write for one line, so that lines of several processes do not mix. */
+#define SAID_MAX 1024
+#define INDENT   2 /* of the lines after the first, on a terminal */
+
+/* One write for one message, so that those of several processes do not mix. */
 PRINTF_LIKE(2, 0)
 static void say(const char *prefix, const char *format, va_list args)
 {
-	char line[1024];
+	char line[SAID_MAX], lines[WRAP_MAX(SAID_MAX, INDENT) + 1];
 	int n = snprintf(line, sizeof(line), "%s", prefix);
+	size_t len;
 
 	n += vsnprintf(line + n, sizeof(line) - (size_t)n, format, args);
 	if ((size_t)n >= sizeof(line) - 1)
 		n = sizeof(line) - 2;
-	line[n] = '\n';
+	len = wrap_text(line, (size_t)n, terminal_width(STDERR_FILENO), INDENT, lines);
+	lines[len++] = '\n';
 	fflush(stdout);
-	fwrite(line, 1, (size_t)n + 1, stderr);
+	fwrite(lines, 1, len, stderr);
 }
 
 void say_error(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say("tcpkeep: ", format, args);
+	va_end(args);
+}
+
+void say_note(const char *format, ...)
 {
 	va_list args;
 

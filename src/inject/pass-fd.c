@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-int pass_fd_send(int socket, const void *bytes, size_t size, int fd, const struct sockaddr *to,
-		 socklen_t to_len)
+int pass_fd_send(int socket, const void *bytes, size_t size, int fd, int flags,
+		 const struct sockaddr *to, socklen_t to_len)
 {
 	alignas(struct cmsghdr) char room[CMSG_SPACE(sizeof(int))] = {0};
 	struct iovec iov = {(void *)bytes, size};
@@ -27,7 +27,7 @@ int pass_fd_send(int socket, const void *bytes, size_t size, int fd, const struc
 	header->cmsg_len = CMSG_LEN(sizeof(int));
 	memcpy(CMSG_DATA(header), &fd, sizeof(fd));
 	do
-		n = sendmsg(socket, &message, MSG_NOSIGNAL);
+		n = sendmsg(socket, &message, MSG_NOSIGNAL | flags);
 	while (n < 0 && errno == EINTR);
 	return n < 0 ? -errno : 0;
 }

@@ -7,9 +7,9 @@
 #include <sys/socket.h>
 
 /* Sends the bytes and the descriptor with them, to an address or (NULL) to whom the socket is
- * connected. 0 or -errno. */
-int pass_fd_send(int socket, const void *bytes, size_t size, int fd, const struct sockaddr *to,
-		 socklen_t to_len);
+ * connected. flags: of sendmsg(). 0 or -errno. */
+int pass_fd_send(int socket, const void *bytes, size_t size, int fd, int flags,
+		 const struct sockaddr *to, socklen_t to_len);
 
 /*
  * Receives so many bytes and one descriptor, close-on-exec: returns it. -errno; -EPROTO: what came

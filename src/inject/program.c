@@ -48,7 +48,7 @@ static int try_path(const char *path)
 	if (stat(path, &st) < 0)
 		return -errno;
 	if (S_ISDIR(st.st_mode))
-		return -EACCES;
+		return -EISDIR; /* of execve() EACCES, which says less */
 	/* The effective user counts, as for execve(). */
 	return faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0 ? -errno : 0;
 }

@@ -2,7 +2,6 @@
 #include "report-offer.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/filter.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -62,9 +61,11 @@ void report_hand_out(int socket, const struct plan_report *where)
 		if (reply < 0 && reply != -EPROTO)
 			return;
 		/* Whoever sent something else is answered by the end of its socket. A queue that is
-		 * full is its own: nobody is waited for. */
-		if (reply >= 0 && nonce == where->nonce && fcntl(reply, F_SETFL, O_NONBLOCK) == 0)
-			pass_fd_send(reply, &nonce, sizeof(nonce), where->fd, NULL, 0);
+		 * full is its own: nobody is waited for, whatever it makes of the socket meanwhile.
+		 */
+		if (reply >= 0 && nonce == where->nonce)
+			pass_fd_send(reply, &nonce, sizeof(nonce), where->fd, MSG_DONTWAIT, NULL,
+				     0);
 		cleanup_close(&reply);
 	}
 }

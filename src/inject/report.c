@@ -114,9 +114,13 @@ static int ask_with(const int pair[2], int asking, const struct plan_report *whe
 	socklen_t len = report_address(where, &address);
 	int r;
 
-	setsockopt(asking, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-	setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	r = pass_fd_send(asking, &nonce, sizeof(nonce), pair[1], (struct sockaddr *)&address, len);
+	/* Without the limits nobody knows how long it would take. */
+	if (setsockopt(asking, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0 ||
+	    setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) < 0)
+		r = -errno;
+	else
+		r = pass_fd_send(asking, &nonce, sizeof(nonce), pair[1], 0,
+				 (struct sockaddr *)&address, len);
 	/* Its only other holder is asked now: if that one ends, so does the wait. */
 	close(pair[1]);
 	return r < 0 ? r : pass_fd_receive(pair[0], &nonce, sizeof(nonce), 0);

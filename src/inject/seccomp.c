@@ -148,7 +148,7 @@ int seccomp_enter(const struct plan *plan, struct report *report, bool *ret_turn
 	if (listener < 0)
 		return listener;
 	*ret_turned = true;
-	r = pass_fd_send(ours, &byte, 1, listener, NULL, 0);
+	r = pass_fd_send(ours, &byte, 1, listener, 0, NULL, 0);
 	if (r == 0)
 		r = hear(ours);
 	if (r < 0)

@@ -4,6 +4,7 @@
 #include <locale.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 #include <wchar.h>
 
 #include "base/escape.h"
@@ -36,21 +37,44 @@ static unsigned width_of(uint32_t code)
 	return width < 0 ? 1 : (unsigned)width;
 }
 
-unsigned text_width(const char *text, size_t len)
+/* The character at text: its bytes, and its columns in *ret. */
+static size_t measure(const char *text, size_t len, unsigned *ret)
 {
-	unsigned width = 0;
 	uint32_t code;
 	size_t n;
 
-	for (size_t at = 0; at < len; at += n) {
-		n = 1;
-		if ((unsigned char)text[at] < 0x80) {
-			width++;
-			continue;
-		}
-		n = utf8_decode(text + at, len - at, &code);
-		width += n == 0 ? 1 : width_of(code);
-		n += n == 0;
-	}
+	*ret = 1;
+	if ((unsigned char)*text < 0x80)
+		return 1;
+	n = utf8_decode(text, len, &code);
+	if (n > 0)
+		*ret = width_of(code);
+	return n > 0 ? n : 1;
+}
+
+unsigned text_width(const char *text, size_t len)
+{
+	unsigned width = 0, one;
+
+	for (size_t at = 0; at < len; width += one)
+		at += measure(text + at, len - at, &one);
 	return width;
+}
+
+#define ELLIPSIS "..."
+
+size_t text_cut(char *text, size_t len, unsigned width)
+{
+	unsigned room = width - (unsigned)strlen(ELLIPSIS), taken = 0, one;
+	size_t at = 0, n;
+
+	if (text_width(text, len) <= width)
+		return len;
+	for (; at < len; at += n, taken += one) {
+		n = measure(text + at, len - at, &one);
+		if (taken + one > room)
+			break;
+	}
+	memcpy(text + at, ELLIPSIS, strlen(ELLIPSIS));
+	return at + strlen(ELLIPSIS);
 }

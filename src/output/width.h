@@ -9,3 +9,9 @@
  * counts as one.
  */
 unsigned text_width(const char *text, size_t len);
+
+/*
+ * Cuts UTF-8, in place, to so many columns (4 and more): what is longer ends in "...". Returns its
+ * new length.
+ */
+size_t text_cut(char *text, size_t len, unsigned width);

@@ -378,6 +378,97 @@ signal.pause()'
 	let_go
 }
 
+# in_terminal COLUMNS WORDS...: the list in the namespace that is held, on a terminal of so many columns.
+in_terminal() {
+	local columns=$1
+	shift
+	run script -qec "stty cols $columns; exec env NO_COLOR=1 nsenter --net=/proc/$held/ns/net \"$TCPKEEP\" list $*" \
+		/dev/null </dev/null
+	output=${output//$'\r'/}
+	mapfile -t lines <<<"$output"
+}
+
+longest() {
+	awk '{ if (length > max) max = length } END { print max }' <<<"$output"
+}
+
+@test "on a narrow terminal no row is broken: what matters least is shortened" {
+	command -v script >/dev/null || skip "needs script"
+	command -v ip >/dev/null || skip "no ip"
+	hold 'import ctypes, signal, socket, subprocess, time
+subprocess.run("ip link set lo up; ip address add 192.168.100.200/32 dev lo; ip address add 2001:db8:1234:5678:9abc:def0:1234:5678/128 dev lo nodad", shell=True, check=True)
+deadline = time.monotonic() + 15
+while subprocess.run("ip -6 route get 2001:db8:1234:5678:9abc:def0:1234:5678", shell=True, capture_output=True).returncode:
+    assert time.monotonic() < deadline
+    time.sleep(0.02)
+ctypes.CDLL(None).prctl(15, b"longprogramname", 0, 0, 0)
+kept = [socket.create_server(("0.0.0.0", 15432)), socket.create_server(("::", 15433), family=socket.AF_INET6)]
+def connect(l, address, *options):
+    c = socket.socket(l.family)
+    for option in options:
+        c.setsockopt(*option)
+    c.connect(address)
+    kept.extend((c, l.accept()[0]))
+    return c, kept[-1]
+# Each column at its longest.
+connect(kept[0], ("192.168.100.200", 15432), (1, 9, 1), (6, 4, 7200), (6, 5, 75), (6, 6, 9), (6, 18, 120000))
+connect(kept[1], ("2001:db8:1234:5678:9abc:def0:1234:5678", 15433))
+c, s = connect(kept[0], ("127.0.0.1", 15432))
+c.shutdown(socket.SHUT_WR)
+s.recv(1)
+print("ready", flush=True)
+signal.pause()'
+	in_its_netns list
+	whole=$output
+	in_terminal 200
+	[ "$(tr -s ' ' <<<"$output")" = "$(tr -s ' ' <<<"$whole")" ]
+	for columns in 100 90 80; do
+		in_terminal $columns
+		echo "$output"
+		[ "$(longest)" -le $columns ]
+		[[ ${lines[0]} =~ ^LOCAL\ +PEER\ +OWNER\ +KEEPALIVE\ +NEXT$ ]]
+		# Addresses of IPv4, processes and settings are whole.
+		[ "$(grep -cE " (192\.168\.100\.200|127\.0\.0\.1):[0-9]+ .*:$held " <<<"$output")" -eq 4 ]
+		grep -qE ' 192\.168\.100\.200:15432 .* 7200/75/9 ut=2m +probe in 1h 59m$' <<<"$output"
+		grep -qE ' \[2001:db8:1.*\.\.\.\]:15433 .* ! never notices$' <<<"$output"
+		grep -qE ' off +peer has closed$' <<<"$output"
+		grep -qE ' +long[a-z]*\.\.\.:[0-9]+ ' <<<"$output"
+		# The last line, which is longer, is broken at blanks.
+		[ "$(sed -n '/ sockets: /,$p' <<<"$output" | tr -d '\n' | tr -s ' ')" = "$(tail -1 <<<"$whole")" ]
+	done
+	grep -qE '^:[0-9]+ +192\.168\.100\.200:15432 ' <<<"$output"
+	in_terminal 64
+	[ "$(longest)" -le 64 ]
+	[[ ${lines[0]} =~ ^LOCAL\ +PEER\ +KEEPALIVE\ +NEXT$ ]]
+	# What is asked for by name is there, if need be in broken rows.
+	in_terminal 64 -o local,peer,owner,keepalive,next
+	[ "$(tr -s ' ' <<<"${lines[0]}")" = "LOCAL PEER OWNER KEEPALIVE NEXT" ]
+	grep -qF '[2001:db8:1234:5678:9abc:def0:1234:5678]:15433' <<<"$output"
+	# The longest rows of all, with their namespace.
+	in_terminal 80 --all-netns "pid=$held"
+	echo "$output"
+	[ "$(longest)" -le 80 ]
+	[[ ${lines[0]} =~ ^NETNS\ +LOCAL\ +PEER\ +KEEPALIVE\ +NEXT$ ]]
+	grep -qE "^$(stat -Lc %i "/proc/$held/ns/net") +:[0-9]+ +192\.168\.100\.200:15432 " <<<"$output"
+	in_terminal 80 --summary program
+	[ "$(longest)" -le 80 ]
+	let_go
+}
+
+@test "notes on a terminal are broken at blanks, their lines after the first indented" {
+	command -v script >/dev/null || skip "needs script"
+	# Nobody is root of this terminal, so that something is missing.
+	run script -qec "stty cols 60; exec unshare --net -- setpriv --reuid=65534 --regid=65534 --clear-groups \
+		--inh-caps=-all --bounding-set=-all -- \"$TCPKEEP\" list" /dev/null </dev/null
+	output=${output//$'\r'/}
+	note=$(sed -n '/^tcpkeep: warning: /,$p' <<<"$output")
+	echo "$note"
+	[ "$(wc -l <<<"$note")" -gt 1 ]
+	[ -z "$(awk 'length > 60' <<<"$note")" ]
+	[ -z "$(tail -n +2 <<<"$note" | grep -v '^  [^ ]')" ]
+	[[ $(tr -d '\n' <<<"$note" | tr -s ' ') == "tcpkeep: warning: list: "*"; root sees all" ]]
+}
+
 @test "--all-netns and --netns reach the sockets from outside" {
 	run --separate-stderr "$TCPKEEP" list --all-netns "pid=$HOLDER"
 	[[ ${lines[0]} == NETNS* ]]

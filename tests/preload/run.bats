@@ -81,8 +81,11 @@ timer_of_client() {
 @test "a program that cannot be found or executed: 127 and 126, as a shell says it" {
 	run -127 "$TCPKEEP" run -- tcpkeep-no-such-program
 	[ "$output" = "tcpkeep: run: tcpkeep-no-such-program: command not found" ]
-	run "$TCPKEEP" run --report -- /
-	[ "$status" -eq 126 ]
+	for directory in / "$BATS_TEST_TMPDIR"; do
+		run "$TCPKEEP" run --report -- "$directory"
+		[ "$status" -eq 126 ]
+		[ "$output" = "tcpkeep: run: $directory: cannot be executed: Is a directory" ]
+	done
 	printf 'x' >"$BATS_TEST_TMPDIR/plain"
 	run "$TCPKEEP" run -- "$BATS_TEST_TMPDIR/plain"
 	[ "$status" -eq 126 ]
@@ -334,8 +337,14 @@ timer_of_client() {
 	run --separate-stderr "$TCPKEEP" run --method preload --report -- sh -c 'true; sh -c true; exit 3'
 	[ "$status" -eq 3 ]
 	[ -z "$output" ]
-	[[ $stderr == *"0 sockets set (on time=60 intvl=10 probes=6):"* ]]
-	[[ $stderr == *"programs: 2"* ]]
+	[ "$stderr" = "tcpkeep: run: no TCP socket was seen in 2 programs; out of reach: static, Go, setuid and 32-bit programs, io_uring" ]
+	run --separate-stderr "$TCPKEEP" run --method preload --report --json -- true
+	jq -e '.set == 0 and .tried == 0 and .listening == 0 and .left_alone == 0 and .programs == 1' <<<"$stderr"
+	in_netns sh -c 'ip link set lo up; : | "$TCPKEEP" run --method preload --report -- "$SHIM_PROGRAM" connect4'
+	[[ $stderr == *"3 sockets set (on time=60 intvl=10 probes=6): tried 1 (connected 1, failed 0), accepted 1, listening 1, inherited 0"* ]]
+	[[ $stderr == *"; programs: 1"* ]]
+	in_netns sh -c 'ip link set lo up; : | "$TCPKEEP" run --method preload --enforce --report -- "$SHIM_PROGRAM" enforce tcp none'
+	[[ $stderr == *"enforced: 16 calls with which the program would have changed them were withheld" ]]
 }
 
 @test "the report: what the program changed after it was set" {

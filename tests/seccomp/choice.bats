@@ -66,6 +66,12 @@ chosen() {
 	run setpriv --bounding-set -sys_admin,-net_admin "$TCPKEEP" run --method seccomp -- sh -c 'grep NoNewPrivs /proc/self/status'
 	[[ "${lines[0]}" == "tcpkeep: warning: run: setuid programs that it starts"* ]]
 	[[ $output == *$'NoNewPrivs:\t1'* ]]
+	# Once, whether the program may start such programs or -v asks.
+	for command in "sh -c true" true; do
+		run --separate-stderr setpriv --bounding-set -sys_admin,-net_admin "$TCPKEEP" run -v --method seccomp -- $command
+		[ "$status" -eq 0 ]
+		[ "$(grep -c no_new_privs <<<"$stderr")" -eq 1 ]
+	done
 	run "$TCPKEEP" run --method seccomp -- sh -c 'grep NoNewPrivs /proc/self/status'
 	[ "$output" = $'NoNewPrivs:\t0' ]
 }
@@ -183,6 +189,11 @@ print(*[c.getsockopt(*o) for o in ((1, 9), (6, 4), (6, 5), (6, 6))])'"
 		true"'
 	[[ $stderr == *"7 sockets set"* || $stderr == *"6 sockets set"* ]]
 	[[ $output == $'client 1 61 11 7\naccepted 1 61 11 7' ]]
+}
+
+@test "nothing was seen: one line" {
+	run --separate-stderr "$TCPKEEP" run --method seccomp --report -- true
+	[ "$stderr" = "tcpkeep: run: no TCP socket was seen" ]
 }
 
 @test "io_uring is told as missed" {
