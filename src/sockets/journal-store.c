@@ -414,6 +414,10 @@ int journal_read(int dir, uint64_t id, struct journal_head *ret_head, struct cha
 				 "the journal's %s is not a file that only you can write; "
 				 "remove it",
 				 name);
+	case -EPROTONOSUPPORT:
+		return error_set(
+			ret_error, r,
+			"the journal's %s was written by a newer tcpkeep, which can undo it", name);
 	case -EBADMSG:
 		return error_set(ret_error, r, "the journal's %s is damaged; remove it", name);
 	}
