@@ -34,7 +34,7 @@ struct journal_head {
 	uint8_t boot[JOURNAL_BOOT_MAX];
 	uint64_t at_s; /* CLOCK_REALTIME */
 	enum journal_state state;
-	char words[JOURNAL_WORDS_MAX]; /* what was asked for */
+	char words[JOURNAL_WORDS_MAX]; /* the command that asked for it */
 	uint64_t sockets;
 	uint64_t planned; /* JOURNAL_CUT: how many were to be changed */
 };
@@ -57,6 +57,9 @@ int journal_decode(const uint8_t *bytes, size_t len, struct journal_head *ret_he
 		   struct change_set *ret_set);
 
 /* ------------------------------------------------------------------------------------- as files */
+
+/* The directory, below the state directory. */
+#define JOURNAL_FOLDER "undo"
 
 /* Entries that are kept; bytes of all of them. The oldest go. */
 #define JOURNAL_ENTRIES_MAX 16
