@@ -259,5 +259,8 @@ void set_report_missing(const struct set_job *job)
 			      "%s%zu network %s may not be entered", denied ? ", " : "",
 			      report->netns_hidden,
 			      report->netns_hidden == 1 ? "namespace" : "namespaces");
-	say_warning("%s: %s%s", job->who, line, geteuid() == 0 ? "" : "; root reaches them");
+	say_warning("%s: %s%s%s", job->who, line, geteuid() == 0 ? "" : "; root reaches ",
+		    geteuid() == 0                       ? ""
+		    : denied + report->netns_hidden == 1 ? "it"
+							 : "them");
 }
