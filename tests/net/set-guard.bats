@@ -90,6 +90,7 @@ all_live_on() {
 		0) changed=$((changed + 1)) ;;
 		1)
 			refused=$((refused + 1))
+			echo "$stderr"
 			[[ ${stderr_lines[-1]} == "tcpkeep: set: refused: "* ]]
 			[[ $stderr =~ "4,00"[01]" sockets will probe (beside "(8,00|12,00)[0-9]" that do already)" ]]
 			# Its own probes are told from those of the others.
