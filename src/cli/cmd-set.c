@@ -154,15 +154,30 @@ static enum change_result plan_set(struct set_job *job, const struct snapshot_ro
 	return result;
 }
 
-/* The words as they were given. */
+/* An option that was given, unless it only decides what is shown. */
+static void add_option(const struct set_args *args, const struct option *option, char *buf,
+		       size_t size)
+{
+	char name[32];
+
+	if (has_word("dry-run verbose undo history", option->name) || !is_given(args, option))
+		return;
+	snprintf(name, sizeof(name), "--%s", option->name);
+	set_words_add(buf, size, name);
+	if (option->kind == OPTION_TEXT)
+		set_words_add(buf, size,
+			      *(const char *const *)((const char *)args + option->target));
+}
+
+/* The command, to be typed again. */
 static void fill_words(const struct invocation *invocation, char *buf, size_t size)
 {
-	size_t at = 0;
-
 	buf[0] = '\0';
-	for (size_t i = 0; i < invocation->n_operands && at < size; i++)
-		at += (size_t)snprintf(buf + at, size - at, "%s%s", i ? " " : "",
-				       invocation->operands[i]);
+	set_words_add(buf, size, "set");
+	for (size_t i = 0; i < invocation->n_operands; i++)
+		set_words_add(buf, size, invocation->operands[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+		add_option(invocation->args, &options[i], buf, size);
 }
 
 static int run_set(struct set_job *job, const struct invocation *invocation)

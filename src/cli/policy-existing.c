@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/macro.h"
 #include "policy-verbs.h"
 #include "set-job.h"
 #include "sockets/cgroups.h"
@@ -124,6 +125,22 @@ static int find_cgroup(const char *cgroup, char **ret)
 	return *ret ? 0 : -ENOMEM;
 }
 
+/* The command, to be typed again. */
+static void fill_words(const struct policy_call *call, char *buf, size_t size)
+{
+	const char *const words[] = {"policy", "apply", call->file ? call->file : POLICY_FILE,
+				     "--existing"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		set_words_add(buf, size, words[i]);
+	if (call->args->force)
+		set_words_add(buf, size, "--force");
+	if (!call->args->cgroup)
+		return;
+	set_words_add(buf, size, "--cgroup");
+	set_words_add(buf, size, call->args->cgroup);
+}
+
 int policy_existing_run(const struct policy_call *call, const struct policy *policy,
 			const char *cgroup, struct set_job **ret)
 {
@@ -143,8 +160,7 @@ int policy_existing_run(const struct policy_call *call, const struct policy *pol
 	existing->scope.policy = policy;
 	existing->args =
 		(struct set_args){.dry_run = call->args->dry_run, .force = call->args->force};
-	snprintf(existing->words, sizeof(existing->words), "policy apply %s --existing",
-		 call->file ? call->file : POLICY_FILE);
+	fill_words(call, existing->words, sizeof(existing->words));
 	*job = (struct set_job){
 		.args = &existing->args,
 		.who = "policy apply",

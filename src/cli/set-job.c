@@ -222,7 +222,7 @@ int set_job_status(const struct set_job *job)
 void set_job_clear(struct set_job *job)
 {
 	set_lock_release(job);
-	rows_close(job->rows);
+	set_table_close(job->table);
 	free(job->standing);
 	own_addresses_clear(&job->addresses);
 	change_set_clear(&job->set);

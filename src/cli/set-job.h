@@ -12,8 +12,8 @@
 #include "cli.h"
 #include "list-columns.h"
 #include "output/json.h"
-#include "output/rows.h"
 #include "progress.h"
+#include "set-table.h"
 #include "sockets/change.h"
 #include "sockets/journal.h"
 #include "sockets/own-addresses.h"
@@ -49,7 +49,7 @@ struct set_shown {
 struct set_job {
 	const struct set_args *args;
 	const char *who;   /* speaks: "set", "policy apply" */
-	const char *words; /* what was asked for, in the journal */
+	const char *words; /* the command, without "tcpkeep", for the journal */
 	bool verbose_rows; /* also what is not changed */
 	bool wants_rows;
 	bool wants_owners, wants_cgroups; /* the plan asks for them */
@@ -80,15 +80,17 @@ struct set_job {
 	unsigned hz;
 	struct own_addresses addresses;
 	struct storm_standing *standing; /* what probes beside them; NULL: not looked at, or none */
-	bool judged;        /* there is a forecast: timers are moved, or made to probe more often */
+	uint64_t unseen; /* sockets of which it is not known whether they probe, if they matter */
+	bool judged;     /* there is a forecast: timers are moved, or made to probe more often */
 	bool backlog_known; /* the machine's own is to be read */
 	bool plan_safe;     /* the pace that was worked out is, whatever --rate says */
 	bool crowded;       /* what probes already is too much even without the change */
 	bool refused;       /* not safe, and neither a relief nor next to nothing */
 	struct storm_load load;
 	struct storm_pace pace;
-	struct storm_forecast forecast;
-	struct storm_remedy remedy; /* of what is refused */
+	struct storm_forecast forecast; /* with what probes beside them */
+	uint64_t own_peak_per_s;        /* of those alone whose timers the change moves */
+	struct storm_remedy remedy;     /* of what is refused */
 	bool safe;
 
 	/* One change at a time. */
@@ -101,9 +103,8 @@ struct set_job {
 
 	/* Output. */
 	struct json *json;
-	struct rows *rows;
-	size_t reasons[SET_REASONS]; /* that narrow rows have left out */
-	bool narrow;                 /* the terminal has no room for all of a row */
+	struct set_table *table;
+	size_t reasons[SET_REASONS]; /* in its rows */
 	struct list_view view;
 	struct set_shown *shown; /* of each item, when rows are wanted */
 	size_t shown_room;
@@ -174,7 +175,7 @@ int set_lock_take(struct set_job *job);
 void set_lock_tell(const struct set_job *job);
 void set_lock_release(struct set_job *job);
 
-/* --------------------------------------------------------------------------------- set-report.c */
+/* ----------------------------------------------------------------------------------- set-rows.c */
 
 /* Keeps what is needed to show the row of the next item. 0 or -ENOMEM. */
 int set_report_keep(struct set_job *job, const struct snapshot_row *row);
@@ -185,6 +186,11 @@ int set_report_open(struct set_job *job);
 void set_report_row(struct set_job *job, const struct snapshot_row *row,
 		    const struct change_kind *kind, const struct change_outcome *outcome);
 void set_report_item(struct set_job *job, const struct change_outcome *outcome);
+
+/* What the table still has, and behind it the reasons for which it had no room. */
+void set_report_end_rows(struct set_job *job);
+
+/* --------------------------------------------------------------------------------- set-report.c */
 
 /* What is about to happen, on stderr, when it is worth a line. */
 void set_report_preview(const struct set_job *job);
@@ -204,6 +210,12 @@ void set_report_missing(const struct set_job *job);
 /* The settings and selectors. An exit status; words are said. */
 int set_words_parse(struct set_job *job, const struct invocation *invocation);
 
+/*
+ * One more word of a command that somebody may type again, as a shell wants it; of what does not
+ * fit "..." is left, which no command takes. size > 4.
+ */
+void set_words_add(char *text, size_t size, const char *word);
+
 /* Says what is legal and dangerous in the values that the sockets will have, once for each danger,
  * with how many sockets it concerns. */
 void set_dangers_say(const struct set_job *job);
@@ -222,6 +234,9 @@ int set_refuse_nothing(const struct set_job *job);
 /* `tcpkeep set --undo [ID]` and `--history`. */
 int set_undo(struct set_job *job, const struct invocation *invocation);
 int set_history(struct json *json);
+
+/* "undone" of the summary: which change; null where the job is no undo. */
+void set_undo_json(const struct set_job *job, struct json *json);
 
 /* Where the journal is kept; NULL, with words of who said, when there is no such place. */
 const char *set_state_dir(const char *who, char *buf, size_t size);

@@ -7,11 +7,12 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/file.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -20,7 +21,7 @@
 #include "set-job.h"
 
 #define LOCK_FILE     ".lock"
-#define SAY_AFTER_S   1
+#define SAY_AFTER_MS  1000
 #define LOCK_TEXT_MAX 64
 
 /* Who holds it, as set_lock_tell() has it written: "PROCESS CHANGE". False: not told. */
@@ -53,35 +54,47 @@ static void say_waiting(const struct set_job *job, int fd)
 			  (long long)change, (long long)pid);
 }
 
-/* Its only duty is to interrupt flock(). */
-static void wake_up(int number)
+/* Who says that it takes a while, while the lock is waited for. */
+struct herald {
+	const struct set_job *job;
+	int lock;
+	int done; /* an eventfd: the waiting is over */
+};
+
+static void *say_late(void *userdata)
 {
-	(void)number;
+	const struct herald *herald = userdata;
+	struct pollfd until = {.fd = herald->done, .events = POLLIN};
+
+	if (poll(&until, 1, SAY_AFTER_MS) == 0)
+		say_waiting(herald->job, herald->lock);
+	return NULL;
 }
 
-/* Waits; Ctrl-C ends it, as it ends every program. */
+static int wait_silently(int fd)
+{
+	while (flock(fd, LOCK_EX) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return 0;
+}
+
+/*
+ * Waits; Ctrl-C ends it, as it ends every program. A thread speaks meanwhile: a signal that
+ * interrupts flock() may be blocked by whoever started us, and its timer be theirs.
+ */
 static int wait_for(const struct set_job *job, int fd)
 {
-	const struct sigaction action = {.sa_handler = wake_up};
-	/* Again and again: the first one may come before flock() waits. */
-	const struct itimerval often = {{SAY_AFTER_S, 0}, {SAY_AFTER_S, 0}}, never = {0};
-	struct sigaction saved;
-	bool said = false;
-	int r = 0;
+	_cleanup_close_ int done = eventfd(0, EFD_CLOEXEC);
+	struct herald herald = {job, fd, done};
+	pthread_t thread;
+	int r;
 
-	sigaction(SIGALRM, &action, &saved);
-	setitimer(ITIMER_REAL, &often, NULL);
-	while (flock(fd, LOCK_EX) < 0) {
-		if (errno != EINTR) {
-			r = -errno;
-			break;
-		}
-		if (!said)
-			say_waiting(job, fd);
-		said = true;
-	}
-	setitimer(ITIMER_REAL, &never, NULL);
-	sigaction(SIGALRM, &saved, NULL);
+	if (done < 0 || pthread_create(&thread, NULL, say_late, &herald) != 0)
+		return wait_silently(fd);
+	r = wait_silently(fd);
+	eventfd_write(done, 1);
+	pthread_join(thread, NULL);
 	return r;
 }
 

@@ -59,10 +59,12 @@ static void refuse_crowded(const struct set_job *job, const char *remedy)
 	char n[PUT_NUMBER_MAX * 2];
 
 	*put_grouped(n, job->standing->sockets) = '\0';
-	say_error("%s: refused: %s sockets probe already, most of them with a time of %u, an intvl "
-		  "of %u and %u probes: they may overflow this machine's own queue even without "
+	say_error("%s: refused: %s %s already, most of them with a time of %u, an intvl "
+		  "of %u and %u %s: they may overflow this machine's own queue even without "
 		  "more; %sgive those a longer time or more probes first, or --force",
-		  job->who, n, busiest->time_s, busiest->intvl_s, busiest->tolerates, remedy);
+		  job->who, n, job->standing->sockets == 1 ? "socket probes" : "sockets probe",
+		  busiest->time_s, busiest->intvl_s, busiest->tolerates,
+		  busiest->tolerates == 1 ? "probe" : "probes", remedy);
 }
 
 void set_report_refusal(struct set_job *job)

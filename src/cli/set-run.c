@@ -36,10 +36,31 @@ const char *set_state_dir(const char *who, char *buf, size_t size)
 	return NULL;
 }
 
+/* What may be done where the place is what is wrong. -EPERM has words of its own. */
+static const char *other_place(int r)
+{
+	const char *given = secure_getenv("STATE_DIRECTORY");
+
+	switch (r) {
+	case -EACCES:
+	case -EROFS:
+	case -ENOENT:
+	case -ENOTDIR:
+	case -ENOSPC:
+	case -EDQUOT:
+		break;
+	default:
+		return "";
+	}
+	if (geteuid() == 0 || (given && *given == '/'))
+		return "; set STATE_DIRECTORY to a directory that can be written";
+	return "; set XDG_STATE_HOME to a directory that you can write";
+}
+
 int set_job_fail_journal(const struct set_job *job, const struct tcpkeep_error *error, int r)
 {
-	say_error("%s: the old values cannot be kept, so no socket is changed: %s", job->who,
-		  error->message);
+	say_error("%s: the old values cannot be kept, so no socket is changed: %s%s", job->who,
+		  error->message, other_place(r));
 	return exit_status_of(r);
 }
 

@@ -13,11 +13,16 @@
 #include "base/cleanup.h"
 #include "base/macro.h"
 #include "base/number.h"
+#include "keepalive/visit.h"
 #include "set-job.h"
 
-/* Of any namespace's file: "alloc" is the machine's own count (net/ipv4/proc.c). */
-#define SOCKSTAT_FILE "/proc/thread-self/net/sockstat"
-#define SOCKSTAT_WORD "alloc "
+/* net/ipv4/proc.c, net/ipv6/proc.c: "alloc" is the machine's own count, in any namespace's file;
+ * "inuse" is the namespace's. */
+#define SOCKSTAT_FILE  "/proc/thread-self/net/sockstat"
+#define SOCKSTAT6_FILE "/proc/thread-self/net/sockstat6"
+#define SOCKSTAT_ALLOC "alloc "
+#define SOCKSTAT_INUSE "TCP: inuse "
+#define SOCKSTAT_SIX   "TCP6: inuse "
 
 /* Sockets of the change by their cookies. */
 struct numbered {
@@ -32,9 +37,9 @@ struct standing_walk {
 };
 
 /* False: not to be read. */
-static bool count_sockets(uint64_t *ret)
+static bool read_count(const char *path, const char *word, uint64_t *ret)
 {
-	_cleanup_close_ int fd = open(SOCKSTAT_FILE, O_RDONLY | O_CLOEXEC);
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
 	char text[1024], *at;
 	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
 	int64_t value;
@@ -42,10 +47,10 @@ static bool count_sockets(uint64_t *ret)
 	if (n <= 0)
 		return false;
 	text[n] = '\0';
-	at = strstr(text, SOCKSTAT_WORD);
+	at = strstr(text, word);
 	if (!at)
 		return false;
-	at += strlen(SOCKSTAT_WORD);
+	at += strlen(word);
 	if (number_parse(at, strspn(at, "0123456789"), 0, INT64_MAX, &value) < 0)
 		return false;
 	*ret = (uint64_t)value;
@@ -57,7 +62,8 @@ static bool are_few(const struct set_job *job)
 {
 	uint64_t sockets;
 
-	return count_sockets(&sockets) && sockets <= job->load.backlog / 2;
+	return read_count(SOCKSTAT_FILE, SOCKSTAT_ALLOC, &sockets) &&
+	       sockets <= job->load.backlog / 2;
 }
 
 /* As it is; what is not known of it is as the sysctls say. */
@@ -163,12 +169,55 @@ static int walk_all(struct set_job *job, struct tcpkeep_error *ret_error)
 	return r;
 }
 
+/* -------------------------------------------------------------------- what cannot be looked into
+ */
+
+static int count_in_use(void *userdata)
+{
+	uint64_t *seen = userdata, n;
+
+	if (read_count(SOCKSTAT_FILE, SOCKSTAT_INUSE, &n))
+		*seen += n;
+	if (read_count(SOCKSTAT6_FILE, SOCKSTAT_SIX, &n))
+		*seen += n;
+	return 0;
+}
+
+static int visit(const struct tcpkeep_netns *netns, void *userdata)
+{
+	if (netns->own || netns->fd >= 0)
+		netns_visit(netns->own ? TCPKEEP_NETNS_OWN : netns->fd, count_in_use, userdata,
+			    NULL);
+	return 0;
+}
+
+/*
+ * How many sockets are in namespaces that cannot be entered, or are not known of, when they may
+ * matter: more than the queue holds, more than what is seen, and the change no less than a
+ * hundredth of them, where it would be next to nothing. Otherwise 0.
+ */
+static uint64_t count_unseen(const struct set_job *job)
+{
+	const uint64_t matters = (uint64_t)job->set.n * 100;
+	uint64_t all, seen = 0;
+	size_t hidden;
+
+	if (!read_count(SOCKSTAT_FILE, SOCKSTAT_ALLOC, &all) || all <= job->load.backlog ||
+	    matters < MAX(job->load.backlog, all / 2) ||
+	    tcpkeep_netns_foreach(visit, &seen, &hidden) < 0 || all <= 2 * seen)
+		return 0;
+	all -= seen;
+	return all > job->load.backlog && matters >= all ? all : 0;
+}
+
 int set_standing_find(struct set_job *job, struct tcpkeep_error *ret_error)
 {
 	int r = 0;
 
 	if (!set_standing_covers(job) && !are_few(job))
 		r = walk_all(job, ret_error);
+	if (r == 0)
+		job->unseen = count_unseen(job);
 	if (r < 0 || !job->standing || job->standing->sockets == 0)
 		return r;
 	storm_standing_seal(job->standing);

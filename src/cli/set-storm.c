@@ -288,12 +288,34 @@ static int plan(struct set_job *job, struct tcpkeep_error *ret_error)
 	return r < 0 ? r : change_set_spread(&job->set, &job->pace);
 }
 
+/* What the change itself brings, of the probes that are forecast. */
+static int forecast_own(struct set_job *job)
+{
+	struct storm_load alone = job->load;
+	struct storm_forecast forecast;
+	int r;
+
+	job->own_peak_per_s = job->forecast.peak_per_s;
+	if (!job->judged || !alone.standing)
+		return 0;
+	job->own_peak_per_s = 0;
+	if (alone.sockets == 0)
+		return 0;
+	alone.standing = NULL;
+	r = storm_forecast(&alone, &job->pace, &forecast);
+	if (r == 0)
+		job->own_peak_per_s = forecast.peak_per_s;
+	return r;
+}
+
 int set_storm_plan(struct set_job *job)
 {
 	struct tcpkeep_error error = {.message = ""};
 	int r;
 
 	r = plan(job, &error);
+	if (r == 0)
+		r = forecast_own(job);
 	if (r < 0)
 		return set_job_fail(job, &error, r);
 	count_spared(job);

@@ -82,6 +82,30 @@ static int find_last(struct undo *undo)
 	return -ENOENT;
 }
 
+static void put_when(const struct journal_head *head, char *buf, size_t size)
+{
+	time_t at = (time_t)head->at_s;
+	struct tm tm;
+
+	if (!localtime_r(&at, &tm) || strftime(buf, size, "%Y-%m-%d %H:%M:%S", &tm) == 0)
+		snprintf(buf, size, "?");
+}
+
+/* Which change it is: whoever gives no number has the last one in mind, and it may be another. */
+static void say_which(const struct set_job *job, const struct undo *undo)
+{
+	char words[800], when[32]; /* a line of say_error() takes them */
+
+	put_when(&undo->head, when, sizeof(when));
+	escape_text(undo->head.words, strlen(undo->head.words), words, sizeof(words));
+	say_error("set: %s change %llu of %s: tcpkeep %s",
+		  job->args->dry_run ? "would undo" : "undoing", (unsigned long long)undo->id, when,
+		  words);
+	if (undo->head.state == JOURNAL_UNDONE)
+		say_error("set: note: change %llu has been undone already",
+			  (unsigned long long)undo->id);
+}
+
 static int fail_nothing(void)
 {
 	say_error("set: --undo: nothing to undo since the machine started; 'tcpkeep set --history' "
@@ -112,9 +136,6 @@ static int find_entry(struct undo *undo, const char *number)
 	if (r < 0)
 		return fail(&error, r);
 	if (is_this_boot(&undo->head)) {
-		if (undo->head.state == JOURNAL_UNDONE)
-			say_error("set: note: change %llu has been undone already",
-				  (unsigned long long)undo->id);
 		return EXIT_DONE;
 	}
 	say_error("set: --undo: change %llu was before the machine last started: its sockets are "
@@ -280,6 +301,7 @@ static int run_undo(struct set_job *job, struct undo *undo, const struct invocat
 	status = find_entry(undo, invocation->n_operands ? invocation->operands[0] : NULL);
 	if (status != EXIT_DONE)
 		return status;
+	say_which(job, undo);
 	job->undo = undo;
 	job->plan = plan_undo;
 	job->expected = undo->set.n;
@@ -306,6 +328,21 @@ int set_undo(struct set_job *job, const struct invocation *invocation)
 	return status;
 }
 
+void set_undo_json(const struct set_job *job, struct json *json)
+{
+	const struct undo *undo = job->undo;
+
+	if (!undo) {
+		json_null(json, "undone");
+		return;
+	}
+	json_begin_object(json, "undone");
+	json_uint(json, "id", undo->id);
+	json_uint(json, "at_s", undo->head.at_s);
+	json_string(json, "words", undo->head.words);
+	json_end_object(json);
+}
+
 /* --------------------------------------------------------------------------------------- history
  */
 
@@ -326,50 +363,71 @@ static const char *state_of(const struct journal_head *head)
 	return "unknown";
 }
 
-/* ID, WHEN and SOCKETS of seven digits, with what is between. */
-#define HISTORY_BEFORE_WORDS 37
+/* An entry as it is shown. */
+struct told {
+	uint64_t id;
+	struct journal_head head;
+	char number[24], when[32], sockets[64];
+	const char *state;
+};
 
 static void write_cell(struct rows *rows, const char *text)
 {
 	rows_cell(rows, text, strlen(text), NULL);
 }
 
-/* What was asked for may be long: on a terminal it ends with it, so that a change is a line. */
-static void write_words(struct rows *rows, const char *words, size_t state_len)
+static void fill_told(struct told *told)
 {
-	size_t width = terminal_width(STDOUT_FILENO),
-	       before = HISTORY_BEFORE_WORDS + MAX(state_len, (size_t)6);
-	char text[JOURNAL_WORDS_MAX];
-	size_t room = width > before + 20 ? width - before : 20;
+	char *at;
 
-	if (width == 0 || strlen(words) <= room) {
-		write_cell(rows, words);
-		return;
-	}
-	snprintf(text, sizeof(text), "%.*s...", (int)MIN(room - 3, sizeof(text) - (size_t)4),
-		 words);
-	write_cell(rows, text);
+	snprintf(told->number, sizeof(told->number), "%llu", (unsigned long long)told->id);
+	put_when(&told->head, told->when, sizeof(told->when));
+	at = put_grouped(told->sockets, told->head.sockets);
+	if (told->head.state == JOURNAL_CUT)
+		at = put_grouped(put_text(at, " of "), told->head.planned);
+	*at = '\0';
+	told->state = state_of(&told->head);
 }
 
-static void print_entry(struct rows *rows, uint64_t id, const struct journal_head *head)
+/* What a terminal has left for the words: they may be long, and a change is to be a line. 0: all.
+ */
+static size_t room_for_words(const struct told *told, size_t n)
 {
-	char text[64], *at_text;
-	time_t at = (time_t)head->at_s;
-	struct tm tm;
+	const size_t least = 20, gaps = 8;
+	size_t width = terminal_width(STDOUT_FILENO), number = strlen("ID"),
+	       sockets = strlen("SOCKETS"), state = strlen("STATE"), before;
 
-	snprintf(text, sizeof(text), "%llu", (unsigned long long)id);
-	write_cell(rows, text);
-	if (!localtime_r(&at, &tm) || strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm) == 0)
-		snprintf(text, sizeof(text), "?");
-	write_cell(rows, text);
-	*put_grouped(text, head->sockets) = '\0';
-	write_cell(rows, text);
-	at_text = put_text(text, state_of(head));
-	if (head->state == JOURNAL_CUT && is_this_boot(head))
-		at_text = put_grouped(put_text(at_text, " of "), head->planned);
-	*at_text = '\0';
-	write_cell(rows, text);
-	write_words(rows, head->words, (size_t)(at_text - text));
+	for (size_t i = 0; i < n; i++) {
+		number = MAX(number, strlen(told[i].number));
+		sockets = MAX(sockets, strlen(told[i].sockets));
+		state = MAX(state, strlen(told[i].state));
+	}
+	before = number + strlen("2026-01-01 00:00:00") + sockets + state + gaps;
+	if (width == 0)
+		return 0;
+	return width > before + least ? width - before : least;
+}
+
+static void print_told(struct rows *rows, struct told *told, size_t n)
+{
+	size_t room;
+
+	for (size_t i = 0; i < n; i++)
+		fill_told(&told[i]);
+	room = room_for_words(told, n);
+	for (size_t i = 0; i < n; i++) {
+		const char *words = told[i].head.words;
+		char shown[JOURNAL_WORDS_MAX];
+
+		write_cell(rows, told[i].number);
+		write_cell(rows, told[i].when);
+		write_cell(rows, told[i].sockets);
+		write_cell(rows, told[i].state);
+		/* What it cuts it ends in "...". */
+		escape_text(words, strlen(words), shown,
+			    room > 0 ? MIN(room + 1, sizeof(shown)) : sizeof(shown));
+		write_cell(rows, shown);
+	}
 }
 
 static const char *json_state_of(const struct journal_head *head)
@@ -395,52 +453,80 @@ static void json_entry(struct json *json, uint64_t id, const struct journal_head
 	json_end_object(json);
 }
 
-static int tell_entries(int dir, struct rows *rows, struct json *json)
+/* *ret_status: not all of them could be read. 0 or -errno. */
+static int read_entries(int dir, struct told **ret, size_t *ret_n, int *ret_status)
 {
 	_cleanup_free_ uint64_t *ids = NULL;
-	int status = EXIT_DONE;
-	size_t n;
+	_cleanup_free_ struct told *told = NULL;
+	size_t n_ids, n = 0;
 	int r;
 
-	r = journal_list(dir, &ids, &n);
-	if (r < 0) {
-		say_error("set: the journal cannot be read: %s", strerror(-r));
-		return EXIT_FAILED;
-	}
-	for (size_t i = 0; i < n; i++) {
+	r = journal_list(dir, &ids, &n_ids);
+	if (r < 0)
+		return r;
+	told = calloc(n_ids + 1, sizeof(*told));
+	if (!told)
+		return -ENOMEM;
+	*ret_status = EXIT_DONE;
+	for (size_t i = 0; i < n_ids; i++) {
 		struct tcpkeep_error error;
-		struct journal_head head;
 
-		if (journal_read(dir, ids[i], &head, NULL, &error) < 0) {
-			say_error("set: %s", error.message);
-			status = EXIT_PARTLY;
-		} else if (json) {
-			json_entry(json, ids[i], &head);
-		} else {
-			print_entry(rows, ids[i], &head);
+		told[n].id = ids[i];
+		if (journal_read(dir, ids[i], &told[n].head, NULL, &error) == 0) {
+			n++;
+			continue;
 		}
+		say_error("set: %s", error.message);
+		*ret_status = EXIT_PARTLY;
 	}
-	return status;
+	*ret = steal_pointer(&told);
+	*ret_n = n;
+	return 0;
 }
 
-int set_history(struct json *json)
+/* Where it was looked for: root has another journal than whoever became root. */
+static int tell_none(void)
+{
+	char path[4096];
+
+	if (!set_state_dir("set", path, sizeof(path)))
+		return EXIT_FAILED;
+	printf("0 changes in %s/" JOURNAL_FOLDER "\n", path);
+	return EXIT_DONE;
+}
+
+static int print_entries(struct told *told, size_t n)
 {
 	static const struct rows_column columns[] = {
 		{"ID", true}, {"WHEN", false}, {"SOCKETS", true}, {"STATE", false}, {"WHAT", false},
 	};
-	_cleanup_close_ int dir = open_journal();
-	struct rows *rows = NULL;
-	int status;
+	struct rows *rows;
 
-	if (dir == -ENOENT)
-		return EXIT_DONE;
-	if (dir < 0)
+	if (rows_open(stdout, columns, ARRAY_SIZE(columns), NULL, &rows) < 0)
+		return -ENOMEM;
+	print_told(rows, told, n);
+	rows_close(rows);
+	return 0;
+}
+
+int set_history(struct json *json)
+{
+	_cleanup_close_ int dir = open_journal();
+	_cleanup_free_ struct told *told = NULL;
+	int status = EXIT_DONE, r = 0;
+	size_t n = 0;
+
+	if (dir < 0 && dir != -ENOENT)
 		return EXIT_FAILED;
-	if (!json && rows_open(stdout, columns, ARRAY_SIZE(columns), NULL, &rows) < 0) {
-		say_error("set: out of memory");
+	if (dir >= 0)
+		r = read_entries(dir, &told, &n, &status);
+	for (size_t i = 0; json && i < n; i++)
+		json_entry(json, told[i].id, &told[i].head);
+	if (r == 0 && !json && n > 0)
+		r = print_entries(told, n);
+	if (r < 0) {
+		say_error("set: the journal cannot be read: %s", strerror(-r));
 		return EXIT_FAILED;
 	}
-	status = tell_entries(dir, rows, json);
-	rows_close(rows);
-	return status;
+	return n == 0 && status == EXIT_DONE && !json ? tell_none() : status;
 }

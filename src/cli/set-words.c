@@ -9,6 +9,7 @@
 #include "base/escape.h"
 #include "base/macro.h"
 #include "base/nearest.h"
+#include "base/put.h"
 #include "set-job.h"
 
 #define SHOWN_MAX 48
@@ -251,4 +252,49 @@ int set_words_parse(struct set_job *job, const struct invocation *invocation)
 	if (status == EXIT_DONE)
 		imply_on(&job->settings);
 	return status;
+}
+
+/* ------------------------------------------------------------------------------- to type again */
+
+/* What no shell takes for anything but itself. */
+static bool is_plain(const char *word)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+				    "_-./:,=@%+";
+
+	return *word && word[strspn(word, plain)] == '\0';
+}
+
+/* In quotes, and those within as a shell wants them. False: there is no room. */
+static bool quote(const char *word, char *buf, size_t size)
+{
+	/* No backslash: whoever shows the words escapes that. */
+	static const char within[] = "'\"'\"'";
+	char *at = put_char(buf, '\'');
+
+	for (; *word; word++) {
+		if (at + sizeof(within) + 1 > buf + size)
+			return false;
+		at = *word == '\'' ? put_text(at, within) : put_char(at, *word);
+	}
+	put_text_n(at, "'", 2);
+	return true;
+}
+
+void set_words_add(char *text, size_t size, const char *word)
+{
+	static const char cut[] = " ...";
+	const size_t len = strlen(text), end = strlen(cut);
+	const char *gap = len > 0 ? " " : "", *shown = word;
+	char quoted[JOURNAL_WORDS_MAX];
+
+	if (len >= end && strcmp(text + len - end, cut) == 0)
+		return;
+	if (!is_plain(word))
+		shown = quote(word, quoted, sizeof(quoted)) ? quoted : NULL;
+	/* Behind each word there is room for what tells that there were more. */
+	if (shown && len + strlen(gap) + strlen(shown) + end < size)
+		snprintf(text + len, size - len, "%s%s", gap, shown);
+	else
+		snprintf(text + len, size - len, "%s", cut);
 }

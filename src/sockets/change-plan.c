@@ -17,15 +17,15 @@ const char *change_reason_text(enum change_reason reason)
 {
 	static const char *const texts[] = {
 		[CHANGE_REASON_NONE] = "",
-		[CHANGE_REASON_TIME_WAIT] = "only its TIME-WAIT is left",
-		[CHANGE_REASON_HANDSHAKE] = "its handshake has not ended",
+		[CHANGE_REASON_TIME_WAIT] = "only TIME-WAIT is left",
+		[CHANGE_REASON_HANDSHAKE] = "still in the handshake",
 		[CHANGE_REASON_ORPHAN] = "closed by its program",
 		[CHANGE_REASON_CLOSED] = "not connected",
 		[CHANGE_REASON_SINCE] = "changed by somebody else meanwhile",
-		[CHANGE_REASON_KILLS] = "would end it at once (--force)",
+		[CHANGE_REASON_KILLS] = "would be ended at once (--force)",
 		[CHANGE_REASON_ERROR] = "the kernel refuses it",
-		[CHANGE_REASON_OWNER] = "its owner may not be looked into",
-		[CHANGE_REASON_NOBODY] = "no process is seen that holds it",
+		[CHANGE_REASON_OWNER] = "the owner may not be looked into",
+		[CHANGE_REASON_NOBODY] = "held by no process that is seen",
 	};
 
 	return (size_t)reason < ARRAY_SIZE(texts) ? texts[reason] : "unknown";

@@ -42,7 +42,8 @@ enum change_reason {
 	CHANGE_REASON_NOBODY,
 };
 
-/* "the values would end it: ..." Static. CHANGE_REASON_ERROR: the errno is the caller's to tell. */
+/* "would be ended at once ...": of one socket or of many. Static. CHANGE_REASON_ERROR: the errno is
+ * the caller's to tell. */
 const char *change_reason_text(enum change_reason reason);
 
 /* "changed", "held", "vanished", "skipped", "refused", "denied". Static. */

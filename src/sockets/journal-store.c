@@ -23,7 +23,6 @@
 #include "keepalive/error.h"
 
 #define BOOT_FILE "/proc/sys/kernel/random/boot_id"
-#define FOLDER    "undo"
 #define SUFFIX    ".set"
 #define NAME_MAX_ 32
 
@@ -95,9 +94,9 @@ static int open_below(const char *state_dir, bool create)
 	parent = open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (parent < 0)
 		return -errno;
-	if (create && mkdirat(parent, FOLDER, 0700) < 0 && errno != EEXIST)
+	if (create && mkdirat(parent, JOURNAL_FOLDER, 0700) < 0 && errno != EEXIST)
 		return -errno;
-	fd = openat(parent, FOLDER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	fd = openat(parent, JOURNAL_FOLDER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
 }
 
@@ -107,13 +106,15 @@ int journal_open(const char *state_dir, bool create, struct tcpkeep_error *ret_e
 	struct stat st;
 
 	if (fd < 0)
-		return error_set(ret_error, fd, "%s/" FOLDER ": %s", state_dir, strerror(-fd));
+		return error_set(ret_error, fd, "%s/" JOURNAL_FOLDER ": %s", state_dir,
+				 strerror(-fd));
 	if (fstat(fd, &st) < 0)
-		return error_set(ret_error, -errno, "%s/" FOLDER ": %s", state_dir,
+		return error_set(ret_error, -errno, "%s/" JOURNAL_FOLDER ": %s", state_dir,
 				 strerror(errno));
 	if (st.st_uid != geteuid() || st.st_mode & (S_IWGRP | S_IWOTH))
 		return error_set(ret_error, -EPERM,
-				 "%s/" FOLDER ": others may write there; it has to be yours, with "
+				 "%s/" JOURNAL_FOLDER
+				 ": others may write there; it has to be yours, with "
 				 "mode 0700",
 				 state_dir);
 	return steal_fd(&fd);
@@ -414,6 +415,10 @@ int journal_read(int dir, uint64_t id, struct journal_head *ret_head, struct cha
 				 "the journal's %s is not a file that only you can write; "
 				 "remove it",
 				 name);
+	case -EPROTONOSUPPORT:
+		return error_set(
+			ret_error, r,
+			"the journal's %s was written by a newer tcpkeep, which can undo it", name);
 	case -EBADMSG:
 		return error_set(ret_error, r, "the journal's %s is damaged; remove it", name);
 	}

@@ -15,12 +15,19 @@
 #include "base/cleanup.h"
 #include "base/macro.h"
 
-/* "tcpkset" and the version of this form. */
-static const uint8_t magic[8] = {'t', 'c', 'p', 'k', 's', 'e', 't', 1};
+/* Behind it stands the version of the form. */
+static const uint8_t magic[7] = {'t', 'c', 'p', 'k', 's', 'e', 't'};
+
+/* The oldest in which an entry can be written is taken: the header says why. */
+#define VERSION_FIRST 1
+#define VERSION_CUT   2 /* and longer words */
+
+#define FIRST_WORDS_MAX 240 /* of VERSION_FIRST, with their NUL */
 
 /* Before the words. The sum is that of all that follows it. */
 struct fixed {
-	uint8_t magic[8];
+	uint8_t magic[7];
+	uint8_t version;
 	uint64_t sum;
 	uint8_t boot[JOURNAL_BOOT_MAX];
 	uint64_t at_s;
@@ -140,6 +147,12 @@ static uint8_t *put_items(uint8_t *at, const struct change_item *items, size_t n
 	return at;
 }
 
+static uint8_t version_for(const struct journal_head *head, size_t words_len)
+{
+	return head->state == JOURNAL_CUT || words_len >= FIRST_WORDS_MAX ? VERSION_CUT
+									  : VERSION_FIRST;
+}
+
 int journal_encode(const struct journal_head *head, const struct change_set *set,
 		   const uint8_t *only, uint8_t **ret, size_t *ret_len)
 {
@@ -147,6 +160,7 @@ int journal_encode(const struct journal_head *head, const struct change_set *set
 	_cleanup_free_ uint32_t *numbers = calloc(set->n_kinds + 1, sizeof(*numbers));
 	_cleanup_free_ struct change_item *items = NULL;
 	struct fixed fixed = {
+		.version = version_for(head, words_len),
 		.at_s = htole64(head->at_s),
 		.state = htole32(head->state),
 		.words_len = htole32((uint32_t)words_len),
@@ -309,9 +323,12 @@ static int get_head(const uint8_t *bytes, size_t len, struct journal_head *ret,
 		return -EBADMSG;
 	memcpy(&fixed, bytes, sizeof(fixed));
 	words_len = le32toh(fixed.words_len);
-	if (memcmp(fixed.magic, magic, sizeof(magic)) != 0 || words_len >= sizeof(ret->words) ||
-	    words_len > len - sizeof(fixed) || le32toh(fixed.state) > JOURNAL_CUT ||
-	    memchr(bytes + sizeof(fixed), '\0', words_len))
+	if (memcmp(fixed.magic, magic, sizeof(magic)) != 0 || fixed.version < VERSION_FIRST)
+		return -EBADMSG;
+	if (fixed.version > VERSION_CUT)
+		return -EPROTONOSUPPORT;
+	if (words_len >= sizeof(ret->words) || words_len > len - sizeof(fixed) ||
+	    le32toh(fixed.state) > JOURNAL_CUT || memchr(bytes + sizeof(fixed), '\0', words_len))
 		return -EBADMSG;
 	*ret = (struct journal_head){
 		.at_s = le64toh(fixed.at_s),

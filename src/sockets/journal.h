@@ -5,6 +5,11 @@
  * before anything is changed, and again afterwards with what really was.
  *
  * A cookie means something until the next boot only, and so does an entry.
+ *
+ * There are two versions of its form, and both are read. The second has what the first knew nothing
+ * of: JOURNAL_CUT with its count, and words of 240 bytes and more. Where an entry has neither the
+ * first is written, so that who goes back to a tcpkeep that knows no other can still undo it; and
+ * what a later version will write is told from what is damaged.
  */
 #pragma once
 
@@ -22,14 +27,14 @@ enum journal_state {
 	JOURNAL_CUT, /* ended by a signal or a failure; the entry has what was changed by then */
 };
 
-#define JOURNAL_WORDS_MAX 240
+#define JOURNAL_WORDS_MAX 1024
 #define JOURNAL_BOOT_MAX  16
 
 struct journal_head {
 	uint8_t boot[JOURNAL_BOOT_MAX];
 	uint64_t at_s; /* CLOCK_REALTIME */
 	enum journal_state state;
-	char words[JOURNAL_WORDS_MAX]; /* what was asked for */
+	char words[JOURNAL_WORDS_MAX]; /* the command that asked for it */
 	uint64_t sockets;
 	uint64_t planned; /* JOURNAL_CUT: how many were to be changed */
 };
@@ -46,12 +51,15 @@ int journal_encode(const struct journal_head *head, const struct change_set *set
 /*
  * The other way round, of bytes that anybody may have written. ret_set (NULL: the head is enough)
  * has its items ordered by cookie, each cookie once. -EBADMSG: not what journal_encode() makes;
- * -ENOMEM.
+ * -EPROTONOSUPPORT: of a version that is not known here; -ENOMEM.
  */
 int journal_decode(const uint8_t *bytes, size_t len, struct journal_head *ret_head,
 		   struct change_set *ret_set);
 
 /* ------------------------------------------------------------------------------------- as files */
+
+/* The directory, below the state directory. */
+#define JOURNAL_FOLDER "undo"
 
 /* Entries that are kept; bytes of all of them. The oldest go. */
 #define JOURNAL_ENTRIES_MAX 16
@@ -76,7 +84,8 @@ int journal_replace(int dir, uint64_t id, const struct journal_head *head,
 		    const struct change_set *set, const uint8_t *only,
 		    struct tcpkeep_error *ret_error);
 
-/* -ENOENT; -EBADMSG: broken; -EPERM: not one's own file. With words. */
+/* -ENOENT; -EBADMSG: broken; -EPROTONOSUPPORT: a newer one's; -EPERM: not one's own file. With
+ * words. */
 int journal_read(int dir, uint64_t id, struct journal_head *ret_head, struct change_set *ret_set,
 		 struct tcpkeep_error *ret_error);
 

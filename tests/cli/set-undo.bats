@@ -13,15 +13,17 @@ load set
 	set_ --history
 	[ "$status" -eq 0 ]
 	[ "${#lines[@]}" -eq 3 ]
-	[[ ${lines[1]} == *" 1 "*" 3  done "*"peer=:5432,:5433 $THREE" ]]
+	[[ ${lines[1]} == *" 1 "*" 3  done "*"  set peer=:5432,:5433 $THREE" ]]
 	set_ --undo --dry-run
 	[[ ${lines[1]} == *" 50/10/6 "*" 60/10/6 "*"to change" ]]
+	[[ $stderr == "tcpkeep: set: would undo change 2 of 2"*": tcpkeep set peer=:5432 time=50" ]]
 	expect v4 1 50 10 6 0 alive
 	set_ --undo
 	[ "$output" = "1 changed, 0 as before already" ]
 	expect v4 1 60 10 6 0 alive
 	set_ --undo
 	[ "$output" = "3 changed, 0 as before already" ]
+	[[ $stderr == "tcpkeep: set: undoing change 1 of 2"*": tcpkeep set peer=:5432,:5433 $THREE" ]]
 	expect v4 1 100 75 9 0 alive
 	expect v6 0 7200 75 9 0 alive
 	set_ --undo
@@ -46,7 +48,7 @@ load set
 	set_ peer=:5432 time=50
 	set_ --undo=1
 	[ "$status" -eq 3 ]
-	[ "$stderr" = "tcpkeep: warning: set: --undo: change 2 has changed 1 of these sockets again: what it changed is left alone; undo it first: 'tcpkeep set --undo 2'" ]
+	[ "${stderr_lines[1]}" = "tcpkeep: warning: set: --undo: change 2 has changed 1 of these sockets again: what it changed is left alone; undo it first: 'tcpkeep set --undo 2'" ]
 	[ "$output" = "2 changed, 0 as before already, 1 refused" ]
 	expect v4 1 50 10 6 0 alive
 	expect v6 0 7200 75 9 0 alive
@@ -55,18 +57,19 @@ load set
 	[ "$output" = "1 changed, 0 as before already" ]
 	set_ --undo
 	[ "$output" = "1 changed, 2 as before already" ]
-	[ -z "$stderr" ]
+	[ "${#stderr_lines[@]}" -eq 1 ]
 	expect v4 0 7200 75 9 0 alive
 	set_ --undo 1
 	[ "$status" -eq 0 ]
-	[ "$stderr" = "tcpkeep: set: note: change 1 has been undone already" ]
+	[[ ${stderr_lines[0]} == "tcpkeep: set: undoing change 1 of "* ]]
+	[ "${stderr_lines[1]}" = "tcpkeep: set: note: change 1 has been undone already" ]
 	# Other settings of the same sockets do not stand in the way.
 	# shellcheck disable=SC2086
 	set_ peer=:5432 $THREE
 	set_ peer=:5432 user-timeout=90s
 	set_ --undo 3
 	[ "$output" = "1 changed, 0 as before already" ]
-	[ -z "$stderr" ]
+	[ "${#stderr_lines[@]}" -eq 1 ]
 	expect v4 0 7200 75 9 90000 alive
 	# The same values again are the later change's to give back.
 	# shellcheck disable=SC2086
@@ -167,7 +170,7 @@ load set
 		STATE_DIRECTORY=$place
 		set_ peer=:5432 time=60
 		[ "$status" -eq 1 ]
-		[[ $stderr == *"the old values cannot be kept, so no socket is changed: "* ]]
+		[[ $stderr == *"the old values cannot be kept, so no socket is changed: "*"; set STATE_DIRECTORY to a directory that can be written" ]]
 	done
 	expect v4 0 7200 75 9 0 alive
 }
@@ -195,6 +198,55 @@ END
 	[ "$status" -eq 1 ]
 	[[ $stderr == *"before the machine last started"* ]]
 	expect v4 1 60 75 9 0 alive
+}
+
+@test "the words of a change are the command, to be typed again" {
+	hold
+	set_ peer=:5432 'program!=no one'"'"'s*' time=60 --force --rate 1000 --now --source bpf
+	[ "$output" = "1 changed, 0 held already (tcpkeep set --undo 1)" ]
+	set_ --history --json
+	words=$(jq -r .words <<<"$output")
+	[ "$words" = "set peer=:5432 'program!=no one'\"'\"'s*' time=60 --now --rate 1000 --force --source bpf" ]
+	set_ --undo --json
+	jq -es --arg words "$words" '.[-1].undone | .id == 1 and .words == $words and .at_s > 0' <<<"$output"
+	expect v4 0 7200 75 9 0 alive
+	# What a shell makes of them is the same change.
+	inside sh -c "$TCPKEEP $words"
+	expect v4 1 60 75 9 0 alive
+	# What decides only what is shown is none of it, and what is too long is seen to be cut.
+	long=$(seq -s , -f 'a-program-of-number-%.0f' 60)
+	set_ peer=:5432 "program!=$long" time=61 -v
+	[ "$status" -eq 0 ]
+	set_ --history
+	[[ ${lines[-1]} == *"  done "*"  set peer=:5432 ..." ]]
+	set_ peer=:5432 ...
+	[ "$status" -eq 2 ]
+}
+
+@test "no change at all is said, with the place; as JSON it is nothing" {
+	hold
+	set_ --history
+	[ "$status" -eq 0 ]
+	[ "$output" = "0 changes in $STATE_DIRECTORY/undo" ]
+	mkdir -p "$STATE_DIRECTORY/undo"
+	chmod 700 "$STATE_DIRECTORY/undo"
+	set_ --history
+	[ "$output" = "0 changes in $STATE_DIRECTORY/undo" ]
+	set_ --history --json
+	[ "$status" -eq 0 ]
+	[ -z "$output" ]
+}
+
+@test "an entry of a newer tcpkeep is told from a damaged one" {
+	hold
+	set_ peer=:5432 time=60
+	printf '\003' | dd of="$STATE_DIRECTORY/undo/1.set" bs=1 seek=7 conv=notrunc 2>/dev/null
+	set_ --undo 1
+	[ "$status" -eq 1 ]
+	[[ $stderr == *"1.set was written by a newer tcpkeep"* ]]
+	printf '\001' | dd of="$STATE_DIRECTORY/undo/1.set" bs=1 seek=7 conv=notrunc 2>/dev/null
+	set_ --undo
+	[ "$status" -eq 0 ]
 }
 
 # steps: each call, as "NAME NUMBER", from the first byte of the journal on, that strace has seen.
@@ -344,7 +396,7 @@ all_old() {
 	grep -qxF "tcpkeep: set: ended by a signal: the same command again goes on, 'tcpkeep set --undo 1' goes back" \
 		"$BATS_TEST_TMPDIR/out"
 	set_ --history
-	[[ ${lines[1]} =~ \ ([0-9]+)\ \ ended\ early\ of\ 20\ \ peer=:5435 ]]
+	[[ ${lines[1]} =~ \ ([0-9]+)\ of\ 20\ \ ended\ early\ \ set\ peer=:5435\ time=60\ --rate\ 2$ ]]
 	grep -q "^${BASH_REMATCH[1]} changed" "$BATS_TEST_TMPDIR/out"
 	set_ --history --json
 	jq -e '.state == "ended-early" and .planned == 20 and .sockets < 20' <<<"$output"
@@ -412,6 +464,12 @@ until_said() {
 	nsenter --net="/proc/$HOLDER/ns/net" "$TCPKEEP" set peer=:5432 time=60 >"$BATS_TEST_TMPDIR/second" 2>&1 3>&- &
 	second=$!
 	until_said "waiting for change 1 of process $CHANGER" "$BATS_TEST_TMPDIR/second"
+	# A signal that whoever started it has blocked makes no difference to that.
+	nsenter --net="/proc/$HOLDER/ns/net" env --block-signal=ALRM "$TCPKEEP" set peer=:5432 time=60 >"$BATS_TEST_TMPDIR/third" 2>&1 3>&- &
+	third=$!
+	until_said "waiting for change 1 of process $CHANGER" "$BATS_TEST_TMPDIR/third"
+	kill -TERM $third
+	wait $third || true
 	kill -TERM $second
 	status=0
 	wait $second || status=$?

@@ -220,6 +220,29 @@ rows_in() {
 	[ -z "$(awk 'length > 80' "$BATS_TEST_TMPDIR/rows")" ]
 }
 
+@test "a table keeps as much as there is room for, and its columns stand below each other" {
+	command -v script >/dev/null || skip "needs script"
+	# A program with a long name.
+	[ -x /usr/bin/python3 ] || skip "needs a python3 that anybody may run"
+	ln -s /usr/bin/python3 "$BATS_TEST_TMPDIR/a-long-daemon-s"
+	PYTHON3=$BATS_TEST_TMPDIR/a-long-daemon-s hold 2
+	ask put many0 on 1
+	for columns in 76 85 95 120; do
+		rows_in $columns peer=:5435 time=61 -n 2>/dev/null | grep -v '^tcpkeep: ' >"$BATS_TEST_TMPDIR/rows"
+		awk -v max=$columns 'length > max { exit 1 }' "$BATS_TEST_TMPDIR/rows"
+		[ "$(grep -c 'a-long-daemon-s:[0-9]* .*to change$' "$BATS_TEST_TMPDIR/rows")" -eq 2 ]
+		# Each column begins where its heading does, in each row.
+		awk '/^LOCAL/ { at = index($0, "BEFORE"); result = index($0, "RESULT"); next }
+			/to change$/ && index($0, "to change") != result { exit 1 }
+			/to change$/ && substr($0, at - 1, 2) !~ /^ [^ ]$/ { exit 1 }' "$BATS_TEST_TMPDIR/rows"
+		case $columns in
+		76) grep -q '^:[0-9]* .* off  ' "$BATS_TEST_TMPDIR/rows" ;;
+		85) grep -q '^127.0.0.1:[0-9]* .* off  ' "$BATS_TEST_TMPDIR/rows" ;;
+		*) grep -q '^127.0.0.1:[0-9]* .* off (7200/75/9)  ' "$BATS_TEST_TMPDIR/rows" ;;
+		esac
+	done
+}
+
 @test "--rate takes its time" {
 	hold 20
 	started=${EPOCHREALTIME/./}
@@ -252,6 +275,14 @@ as_nobody() {
 	[ "$status" -eq 4 ]
 	[[ ${stderr_lines[-1]} == "tcpkeep: set: no socket matches of those whose owner may be seen: "*"hide"*"; root sees all" ]]
 	expect v4 0 7200 75 9 0 alive
+	# Without a home that it may write there is no journal, and no change; where to have one is said.
+	chmod 500 "$BATS_TEST_TMPDIR/home"
+	chown 0 "$BATS_TEST_TMPDIR/home"
+	run --separate-stderr as_nobody "$BATS_TEST_TMPDIR/tcpkeep" set all time=60
+	[ "$status" -eq 4 ]
+	[[ $stderr == *"no socket is changed: "*"Permission denied; set XDG_STATE_HOME to a directory that you can write" ]]
+	chown 65534 "$BATS_TEST_TMPDIR/home"
+	chmod 700 "$BATS_TEST_TMPDIR/home"
 	# One of its own beside them.
 	mkfifo "$BATS_TEST_TMPDIR/go" "$BATS_TEST_TMPDIR/ready"
 	as_nobody /usr/bin/python3 -c '

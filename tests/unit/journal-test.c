@@ -14,6 +14,9 @@
 #include "sockets/journal.h"
 #include "unit.h"
 
+/* Where the version of an entry stands: behind "tcpkset". */
+#define VERSION_AT 7
+
 static struct change_kind kind_of(uint16_t time_s, uint64_t netns)
 {
 	return (struct change_kind){
@@ -93,6 +96,7 @@ static void ended_early_tells_how_many_there_were(void **state)
 	assert_int_equal(journal_encode(&head, &set, NULL, &bytes, &len), 0);
 	assert_int_equal(journal_decode(bytes, len, &read, &again), 0);
 	assert_int_equal(read.state, JOURNAL_CUT);
+	assert_int_equal(bytes[VERSION_AT], 2);
 	assert_true(read.planned == UINT64_MAX);
 	assert_int_equal(read.sockets, 1);
 	assert_int_equal(again.items[0].cookie, 5);
@@ -101,6 +105,30 @@ static void ended_early_tells_how_many_there_were(void **state)
 	assert_true(read.planned == UINT64_MAX);
 	change_set_clear(&set);
 	change_set_clear(&again);
+}
+
+/* What the first version can say is said in it: an older tcpkeep undoes it, too. */
+static void the_version_is_the_oldest_that_will_do(void **state)
+{
+	struct journal_head head = head_of("");
+	struct change_set set = {0};
+	struct journal_head read;
+
+	(void)state;
+	add(&set, 5, 60, 4026531840);
+	for (size_t n = 239; n < JOURNAL_WORDS_MAX; n += JOURNAL_WORDS_MAX - 240) {
+		_cleanup_free_ uint8_t *bytes = NULL;
+		size_t len;
+
+		memset(head.words, 'x', n);
+		assert_int_equal(journal_encode(&head, &set, NULL, &bytes, &len), 0);
+		assert_int_equal(bytes[VERSION_AT], n < 240 ? 1 : 2);
+		assert_int_equal(journal_decode(bytes, len, &read, NULL), 0);
+		assert_string_equal(read.words, head.words);
+		bytes[VERSION_AT] = 3;
+		assert_int_equal(journal_decode(bytes, len, &read, NULL), -EPROTONOSUPPORT);
+	}
+	change_set_clear(&set);
 }
 
 static void only_what_was_changed(void **state)
@@ -157,7 +185,10 @@ static void every_bit_counts(void **state)
 	assert_int_equal(journal_encode(&head, &set, NULL, &bytes, &len), 0);
 	for (size_t i = 0; i < len * 8; i++) {
 		bytes[i / 8] ^= (uint8_t)(1U << i % 8);
-		assert_int_equal(journal_decode(bytes, len, &read, &again), -EBADMSG);
+		/* A version that is not known might be a newer one. */
+		assert_int_equal(journal_decode(bytes, len, &read, &again),
+				 i / 8 == VERSION_AT && bytes[VERSION_AT] > 2 ? -EPROTONOSUPPORT
+									      : -EBADMSG);
 		bytes[i / 8] ^= (uint8_t)(1U << i % 8);
 	}
 	for (size_t cut = 0; cut < len; cut++) {
@@ -310,6 +341,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_written_is_read_back),
 		cmocka_unit_test(ended_early_tells_how_many_there_were),
+		cmocka_unit_test(the_version_is_the_oldest_that_will_do),
 		cmocka_unit_test(only_what_was_changed),
 		cmocka_unit_test(a_socket_takes_three_bytes),
 		cmocka_unit_test(every_bit_counts),
