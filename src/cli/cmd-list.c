@@ -265,6 +265,7 @@ static int take_netns(const struct snapshot_netns *netns, void *userdata)
 /* Columns are written in capitals over a table, and as they are named over a CSV. */
 static int open_rows(struct list *list)
 {
+	bool nobody_asked = !list->args->output || *list->args->output == '+';
 	int r;
 
 	for (size_t i = 0; i < list->choice.n; i++) {
@@ -276,8 +277,8 @@ static int open_rows(struct list *list)
 			*text = *text == '-' ? ' ' : (char)toupper((unsigned char)*text);
 		list->headings[i] =
 			(struct rows_column){list->heading_texts[i], column->right, column->widest};
-		list_fit_column(column, !list->args->output || *list->args->output == '+',
-				&list->headings[i]);
+		list_fit(column->name, &list->headings[i]);
+		list->headings[i].gives_way = nobody_asked && list_fit_gives_way(column->name);
 	}
 	r = rows_open(stdout, list->headings, list->choice.n, list->args->csv ? "," : NULL,
 		      &list->rows);

@@ -121,14 +121,21 @@ static const struct {
 	{"peer", 6, 21, shorten_endpoint, false},
 };
 
-void list_fit_column(const struct list_column *column, bool by_default, struct rows_column *ret)
+void list_fit(const char *name, struct rows_column *ret)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(fits); i++) {
-		if (strcmp(column->name, fits[i].name) != 0)
+		if (strcmp(name, fits[i].name) != 0)
 			continue;
 		ret->turn = fits[i].turn;
 		ret->least = fits[i].least;
 		ret->shorten = fits[i].shorten;
-		ret->gives_way = fits[i].gives_way && by_default;
 	}
+}
+
+bool list_fit_gives_way(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(fits); i++)
+		if (strcmp(name, fits[i].name) == 0)
+			return fits[i].gives_way;
+	return false;
 }

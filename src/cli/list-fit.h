@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* What gives way in the table of `tcpkeep list` where the terminal is too narrow for all of it. */
+/* What gives way in a table of sockets where the terminal is too narrow for all of it. */
 #pragma once
 
-#include "list-columns.h"
 #include "output/rows.h"
 
-/* Fills in how the column is shortened. by_default: nobody asked for these columns by name. */
-void list_fit_column(const struct list_column *column, bool by_default, struct rows_column *ret);
+/* How the column of `list` of that name is shortened: fills in turn, least and shorten. */
+void list_fit(const char *name, struct rows_column *ret);
+
+/* Is it left out rather than to break all rows, unless it was asked for by name? */
+bool list_fit_gives_way(const char *name);

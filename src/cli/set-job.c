@@ -222,7 +222,7 @@ int set_job_status(const struct set_job *job)
 void set_job_clear(struct set_job *job)
 {
 	set_lock_release(job);
-	set_table_close(job->table);
+	rows_close(job->rows);
 	free(job->standing);
 	own_addresses_clear(&job->addresses);
 	change_set_clear(&job->set);

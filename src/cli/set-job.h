@@ -12,8 +12,8 @@
 #include "cli.h"
 #include "list-columns.h"
 #include "output/json.h"
+#include "output/rows.h"
 #include "progress.h"
-#include "set-table.h"
 #include "sockets/change.h"
 #include "sockets/journal.h"
 #include "sockets/own-addresses.h"
@@ -103,7 +103,7 @@ struct set_job {
 
 	/* Output. */
 	struct json *json;
-	struct set_table *table;
+	struct rows *rows;
 	size_t reasons[SET_REASONS]; /* in its rows */
 	struct list_view view;
 	struct set_shown *shown; /* of each item, when rows are wanted */

@@ -9,11 +9,11 @@
 #include "base/array.h"
 #include "base/macro.h"
 #include "base/put.h"
+#include "list-fit.h"
 #include "output/terminal.h"
 #include "set-job.h"
 
-/* --------------------------------------------------------------------------------------- keeping
- */
+/* -------------------------------------------------------------------------------- keeping */
 
 /* The namespace outlives neither its walk nor its snapshot. */
 static int keep_netns(struct set_job *job, const struct snapshot_netns *netns, size_t *ret)
@@ -61,8 +61,7 @@ int set_report_keep(struct set_job *job, const struct snapshot_row *row)
 	return 0;
 }
 
-/* ------------------------------------------------------------------------------------------ rows
- */
+/* ----------------------------------------------------------------------------------- rows */
 
 enum {
 	COLUMN_NETNS = 0,
@@ -75,23 +74,23 @@ enum {
 	COLUMNS,
 };
 
-#define TURN_RESULT 1
-
 /* "off (7200/75/9)": what it would have is told where there is room. */
 static const char off[] = "off", hidden[] = "off (";
 
-static size_t shorten_values(char *text, size_t len)
+static size_t shorten_values(char *text, size_t len, unsigned width)
 {
 	const size_t n = strlen(hidden);
 
+	(void)width;
 	return len > n && memcmp(text, hidden, n) == 0 ? strlen(off) : len;
 }
 
 /* The port alone: whose end it is tells the peer beside it. */
-static size_t shorten_local(char *text, size_t len)
+static size_t shorten_local(char *text, size_t len, unsigned width)
 {
 	const char *colon = memrchr(text, ':', len);
 
+	(void)width;
 	if (!colon)
 		return len;
 	len -= (size_t)(colon - text);
@@ -100,11 +99,12 @@ static size_t shorten_local(char *text, size_t len)
 }
 
 /* Where a row has no room for the reason it is told once, behind all of them. An errno's is not. */
-static size_t shorten_result(char *text, size_t len)
+static size_t shorten_result(char *text, size_t len, unsigned width)
 {
 	const char *colon = memchr(text, ':', len);
 	size_t n = colon ? len - (size_t)(colon - text) : 0;
 
+	(void)width;
 	for (size_t i = CHANGE_REASON_NONE + 1; n > 2 && i < SET_REASONS; i++) {
 		const char *reason = change_reason_text((enum change_reason)i);
 
@@ -114,14 +114,16 @@ static size_t shorten_result(char *text, size_t len)
 	return len;
 }
 
-static const struct set_column columns[COLUMNS] = {
-	[COLUMN_NETNS] = {{"NETNS", false, 8}},
-	[COLUMN_LOCAL] = {{"LOCAL", false, 6}, 3, shorten_local},
-	[COLUMN_PEER] = {{"PEER", false, 21}},
-	[COLUMN_OWNER] = {{"OWNER", false, 16}},
-	[COLUMN_BEFORE] = {{"BEFORE", false, 16}, 2, shorten_values},
-	[COLUMN_AFTER] = {{"AFTER", false, 16}, 2, shorten_values},
-	[COLUMN_RESULT] = {{"RESULT", false}, TURN_RESULT, shorten_result},
+/* What gives way first; the others as in a list. */
+static struct rows_column columns[COLUMNS] = {
+	[COLUMN_NETNS] = {"NETNS", .widest = 8},
+	[COLUMN_LOCAL] = {"LOCAL", .widest = 6, .turn = 3, .least = 6, .shorten = shorten_local},
+	[COLUMN_PEER] = {"PEER", .widest = 21},
+	[COLUMN_OWNER] = {"OWNER", .widest = 16},
+	[COLUMN_BEFORE] = {"BEFORE", .widest = 16, .turn = 2, .least = 4,
+			   .shorten = shorten_values},
+	[COLUMN_AFTER] = {"AFTER", .widest = 16, .turn = 2, .least = 4, .shorten = shorten_values},
+	[COLUMN_RESULT] = {"RESULT", .turn = 1, .least = 6, .shorten = shorten_result},
 };
 
 static size_t first_column(const struct set_job *job)
@@ -139,8 +141,11 @@ int set_report_open(struct set_job *job)
 	r = users_new(&job->view.users);
 	if (r < 0 || job->json)
 		return r;
-	return set_table_open(columns + first, COLUMNS - first, terminal_width(STDOUT_FILENO),
-			      &job->table);
+	list_fit("netns", &columns[COLUMN_NETNS]);
+	list_fit("peer", &columns[COLUMN_PEER]);
+	list_fit("owner", &columns[COLUMN_OWNER]);
+	r = rows_open(stdout, columns + first, COLUMNS - first, NULL, &job->rows);
+	return r < 0 ? r : rows_fit(job->rows, terminal_width(STDOUT_FILENO));
 }
 
 /* As the list shows it; of what is off the values as well, which it will have when it is on. */
@@ -178,11 +183,11 @@ static char *put_result(struct set_job *job, const struct change_outcome *outcom
 
 void set_report_end_rows(struct set_job *job)
 {
-	bool told = set_table_turn(job->table) < TURN_RESULT;
+	bool shortened = job->rows && rows_shortened(job->rows, COLUMN_RESULT - first_column(job));
 
-	set_table_close(job->table);
-	job->table = NULL;
-	if (told)
+	rows_close(job->rows);
+	job->rows = NULL;
+	if (!shortened)
 		return;
 	for (size_t i = CHANGE_REASON_NONE + 1; i < SET_REASONS; i++) {
 		const size_t n = job->reasons[i];
@@ -252,8 +257,8 @@ static void write_cells(struct set_job *job, const struct snapshot_row *row,
 			end = put_result(job, outcome, cell);
 			break;
 		}
-		set_table_cell(job->table, cell, (size_t)(end - cell),
-			       i == COLUMN_RESULT ? colour(colour_of(outcome)) : NULL);
+		rows_cell(job->rows, cell, (size_t)(end - cell),
+			  i == COLUMN_RESULT ? colour(colour_of(outcome)) : NULL);
 	}
 }
 

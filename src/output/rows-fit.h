@@ -13,12 +13,14 @@ struct rows_fit {
 	unsigned longer;  /* how many cells are beyond what it grows to (rows_column.widest) */
 	bool narrowed;    /* narrower than its cells: they are shortened */
 	bool hidden;      /* left out */
+	bool shortened;   /* a cell of it was */
 };
 
 /* A cell of a row; its text may be shortened in place. */
 struct rows_text {
 	char *text;
 	size_t len;
+	size_t whole;   /* what len was */
 	unsigned width; /* on a terminal */
 	const char *colour;
 };

@@ -163,7 +163,8 @@ static struct rows_text take_kept(struct rows *rows, size_t *at)
 	struct kept_cell cell;
 
 	memcpy(&cell, rows->kept + *at, sizeof(cell));
-	text = (struct rows_text){rows->kept + *at + sizeof(cell), cell.len, 0, cell.colour};
+	text = (struct rows_text){rows->kept + *at + sizeof(cell), cell.len, cell.len, 0,
+				  cell.colour};
 	*at += sizeof(cell) + cell.len;
 	return text;
 }
@@ -191,9 +192,12 @@ static unsigned measure_kept(void *userdata, size_t column, unsigned width)
 static void write_fitted(struct rows *rows)
 {
 	rows_fit_row(rows->columns, rows->fits, rows->n_columns, rows->terminal, rows->cells);
-	for (size_t i = 0; i < rows->n_columns; i++)
-		write_aligned(rows, i, rows->cells[i].text, rows->cells[i].len,
-			      rows->cells[i].colour);
+	for (size_t i = 0; i < rows->n_columns; i++) {
+		const struct rows_text *cell = &rows->cells[i];
+
+		rows->fits[i].shortened |= cell->len < cell->whole;
+		write_aligned(rows, i, cell->text, cell->len, cell->colour);
+	}
 }
 
 /* Writes what is kept; of a row that is to be fitted and is not whole yet the cells stay. */
@@ -325,6 +329,13 @@ void rows_cell(struct rows *rows, const char *text, size_t len, const char *colo
 	rows->column = (rows->column + 1) % rows->n_columns;
 	if (rows->column == 0)
 		end_row(rows);
+}
+
+bool rows_shortened(struct rows *rows, size_t column)
+{
+	if (!rows->streaming && rows->kept_len > 0)
+		start_streaming(rows);
+	return rows->fits[column].shortened;
 }
 
 void rows_close(struct rows *rows)

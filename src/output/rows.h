@@ -44,5 +44,8 @@ int rows_fit(struct rows *rows, unsigned width);
  * NULL, or the sequence to set around the text. */
 void rows_cell(struct rows *rows, const char *text, size_t len, const char *colour);
 
+/* Was a cell of this column shortened up to now? Writes what is still kept. */
+bool rows_shortened(struct rows *rows, size_t column);
+
 /* Writes what is still kept and frees. A table without rows has no headings either. */
 void rows_close(struct rows *rows);
