@@ -78,12 +78,13 @@ static void put_beside(const struct set_job *job, char text[PUT_NUMBER_MAX * 2 +
 			  n == 1 ? " that does already)" : " that do already)") = '\0';
 }
 
-/* "at most 60 probes in a second, 1,200 with those beside them" */
+/* "about 60 probes in the worst second, 1,200 with those beside them" */
 static void put_peak(const struct set_job *job, char text[PUT_NUMBER_MAX * 4 + 64])
 {
-	char *at = put_grouped(put_text(text, "at most "), job->own_peak_per_s);
+	char *at = put_grouped(put_text(text, "about "), job->own_peak_per_s);
 
-	at = put_text(at, job->own_peak_per_s == 1 ? " probe in a second" : " probes in a second");
+	at = put_text(at, job->own_peak_per_s == 1 ? " probe" : " probes");
+	at = put_text(at, " in the worst second");
 	if (job->load.standing)
 		at = put_text(put_grouped(put_text(at, ", "), job->forecast.peak_per_s),
 			      " with those beside them");

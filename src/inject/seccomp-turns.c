@@ -74,13 +74,14 @@ unsigned turns_init(int listener)
 
 static void pin(struct turn *turn, bool pinned)
 {
-	unsigned skip = turn->place % (unsigned)CPU_COUNT(&turns.processors);
 	cpu_set_t one;
+	unsigned skip;
 	int cpu = 0;
 
 	if (turn->pinned == pinned)
 		return;
 	CPU_ZERO(&one);
+	skip = turn->place % (unsigned)CPU_COUNT(&turns.processors);
 	while (!CPU_ISSET(cpu, &turns.processors) || skip--)
 		cpu++;
 	CPU_SET(cpu, &one);
