@@ -4,6 +4,7 @@ fifo is a name, each line of the second one what that socket has: on time intvl 
 "accept NAME" connects to a listener and names what it accepted; "close NAME"; "put NAME OPTION VALUE"."""
 
 import fcntl
+import resource
 import socket
 import struct
 import sys
@@ -65,6 +66,8 @@ def obey(words):
 
 def main():
     many = int(sys.argv[3]) if len(sys.argv) > 3 else 0
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
     up()
     listen("l4", socket.AF_INET, ("127.0.0.1", 5432))
     listen("l6", socket.AF_INET6, ("::", 5433))
