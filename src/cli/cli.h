@@ -55,7 +55,8 @@ struct option {
 	enum completes completes;
 	char short_name;     /* -x beside --name; 0: none */
 	const char *choices; /* COMPLETES_CHOICES: the words, with blanks between */
-	bool joins_operand;  /* a flag: --name=WORD is --name WORD, an operand */
+	/* A flag: --name=WORD is --name WORD, an operand; what --help calls that word. */
+	const char *joins_operand;
 };
 
 /* One use of a command. */

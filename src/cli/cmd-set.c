@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* tcpkeep set: the keepalive of sockets that are already open, in any process. */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +30,7 @@ static const struct option options[] = {
 	{"force", NULL, "do also what is refused: what would end connections", OPTION_FLAG,
 	 offsetof(struct set_args, force), COMPLETES_NOTHING},
 	{"undo", NULL, "give the sockets of the last change, or of change ID, their values back",
-	 OPTION_FLAG, offsetof(struct set_args, undo), COMPLETES_NOTHING, .joins_operand = true},
+	 OPTION_FLAG, offsetof(struct set_args, undo), COMPLETES_NOTHING, .joins_operand = "[ID]"},
 	{"history", NULL, "list the changes: when, what, how many, undone or not", OPTION_FLAG,
 	 offsetof(struct set_args, history), COMPLETES_NOTHING},
 	{"source", "SOURCE", "bpf or diag-fd instead of the better one", OPTION_TEXT,
@@ -208,6 +209,8 @@ static int run(const struct invocation *invocation)
 		return EXIT_FAILED;
 	}
 	json_init(&json, stdout);
+	/* A limit of the size of files is told like a full disk. */
+	signal(SIGXFSZ, SIG_IGN);
 	status = check_usage(args, invocation->n_operands);
 	if (status != EXIT_DONE)
 		return status;

@@ -60,15 +60,16 @@ static void print_about(const char *text)
 
 static void print_option(const struct option *option)
 {
+	const char *word = option->metavar ? option->metavar : option->joins_operand;
 	struct filler filler = {0};
 	char left[48];
 
 	if (option->short_name)
 		snprintf(left, sizeof(left), "-%c, --%s %s", option->short_name, option->name,
-			 option->metavar ? option->metavar : "");
+			 word ? word : "");
 	else
-		snprintf(left, sizeof(left), "--%s%s%s", option->name, option->metavar ? " " : "",
-			 option->metavar ? option->metavar : "");
+		snprintf(left, sizeof(left), "--%s%s%s", option->name, word ? " " : "",
+			 word ? word : "");
 	filler.indent = filler.at = (size_t)printf("  %-20s  ", left);
 	fill(&filler, option->help, strlen(option->help));
 	putchar('\n');

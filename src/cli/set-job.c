@@ -129,8 +129,11 @@ int set_job_collect(struct set_job *job)
 
 /* ----------------------------------------------------------------------------------- the change */
 
-/* A slow change is often enough ended by hand: the socket at hand is finished, and all is told. */
-static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+/*
+ * A slow change is often enough ended by hand: the socket at hand is finished, and all is told.
+ * SIGPIPE: the reader of -v or --json has gone, as a pager that is left.
+ */
+static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
 static volatile sig_atomic_t stop_signal;
 
 static void stop(int number)
@@ -153,7 +156,9 @@ static void catch_signals(struct sigaction *saved)
 static void release_signals(const struct sigaction *saved)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
-		sigaction(signals[i], &saved[i], NULL);
+		/* What is left to tell is written to where nobody reads, and not to die of. */
+		if (signals[i] != SIGPIPE || stop_signal != SIGPIPE)
+			sigaction(signals[i], &saved[i], NULL);
 }
 
 static int take_outcome(const struct change_outcome *outcome, void *userdata)

@@ -19,13 +19,28 @@ static bool is_for_rate(const struct set_job *job)
 	return job->rate > 0 && job->plan_safe;
 }
 
+/* Is there one of them that a user timeout ends, however many probes it has? */
+static bool has_user_timeout(const struct set_job *job)
+{
+	for (size_t i = 0; i < job->set.n; i++) {
+		const struct change_kind *kind = &job->set.kinds[job->set.items[i].kind];
+		struct change_values after;
+
+		change_kind_after(kind, &after);
+		if (change_kind_moves(kind) && after.user_timeout_ms > 0)
+			return true;
+	}
+	return false;
+}
+
 /* What would be accepted instead, for the words and for the object. It takes its time. */
 static void find_remedy(struct set_job *job)
 {
 	if (is_for_rate(job) || storm_remedy(&job->load, &job->remedy) < 0)
 		return;
-	/* An undo has no choice of its values. */
-	if (job->undo)
+	/* An undo has no choice of its values; and under a user timeout these two give no respite.
+	 */
+	if (job->undo || has_user_timeout(job))
 		job->remedy.time_s = job->remedy.probes = 0;
 }
 

@@ -160,9 +160,12 @@ void set_report_counts(const struct set_job *job, char text[SET_COUNTS_MAX])
 {
 	const size_t *counts = job->counts;
 	bool dry = job->args->dry_run;
+	const char *done = !dry           ? "changed"
+			   : job->refused ? "to change only by --force"
+					  : "to change";
 	char *at = text;
 
-	at = put_count(at, text, counts[CHANGE_DONE], dry ? "to change" : "changed", true);
+	at = put_count(at, text, counts[CHANGE_DONE], done, true);
 	at = put_count(at, text, counts[CHANGE_HELD],
 		       job->undo ? "as before already" : "held already", true);
 	at = put_count(at, text, counts[CHANGE_SKIPPED], "skipped", false);

@@ -85,19 +85,6 @@ static size_t shorten_values(char *text, size_t len, unsigned width)
 	return len > n && memcmp(text, hidden, n) == 0 ? strlen(off) : len;
 }
 
-/* The port alone: whose end it is tells the peer beside it. */
-static size_t shorten_local(char *text, size_t len, unsigned width)
-{
-	const char *colon = memrchr(text, ':', len);
-
-	(void)width;
-	if (!colon)
-		return len;
-	len -= (size_t)(colon - text);
-	memmove(text, colon, len);
-	return len;
-}
-
 /* Where a row has no room for the reason it is told once, behind all of them. An errno's is not. */
 static size_t shorten_result(char *text, size_t len, unsigned width)
 {
@@ -117,7 +104,7 @@ static size_t shorten_result(char *text, size_t len, unsigned width)
 /* What gives way first; the others as in a list. */
 static struct rows_column columns[COLUMNS] = {
 	[COLUMN_NETNS] = {"NETNS", .widest = 8},
-	[COLUMN_LOCAL] = {"LOCAL", .widest = 6, .turn = 3, .least = 6, .shorten = shorten_local},
+	[COLUMN_LOCAL] = {"LOCAL", .widest = 21},
 	[COLUMN_PEER] = {"PEER", .widest = 21},
 	[COLUMN_OWNER] = {"OWNER", .widest = 16},
 	[COLUMN_BEFORE] = {"BEFORE", .widest = 16, .turn = 2, .least = 4,
@@ -142,8 +129,11 @@ int set_report_open(struct set_job *job)
 	if (r < 0 || job->json)
 		return r;
 	list_fit("netns", &columns[COLUMN_NETNS]);
+	list_fit("local", &columns[COLUMN_LOCAL]);
+	columns[COLUMN_LOCAL].turn = 3; /* whose end it is tells the peer beside it */
 	list_fit("peer", &columns[COLUMN_PEER]);
 	list_fit("owner", &columns[COLUMN_OWNER]);
+	columns[COLUMN_OWNER].gives_way = list_fit_gives_way("owner");
 	r = rows_open(stdout, columns + first, COLUMNS - first, NULL, &job->rows);
 	return r < 0 ? r : rows_fit(job->rows, terminal_width(STDOUT_FILENO));
 }
@@ -170,7 +160,7 @@ static char *put_settings(struct set_job *job, const struct snapshot_row *row,
 static char *put_result(struct set_job *job, const struct change_outcome *outcome, char *at)
 {
 	if (job->args->dry_run && outcome->result == CHANGE_DONE)
-		return put_text(at, "to change");
+		return put_text(at, job->refused ? "only by --force" : "to change");
 	at = put_text(at, change_result_name(outcome->result));
 	if (outcome->reason == CHANGE_REASON_NONE)
 		return at;

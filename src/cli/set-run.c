@@ -20,7 +20,13 @@ const char *set_state_dir(const char *who, char *buf, size_t size)
 	const char *home = secure_getenv("HOME");
 	int n = -1;
 
-	if (given && *given == '/')
+	if (given && *given && *given != '/') {
+		say_error("%s: STATE_DIRECTORY is no absolute path; the journal needs one, or "
+			  "none at all",
+			  who);
+		return NULL;
+	}
+	if (given && *given)
 		n = snprintf(buf, size, "%.*s", (int)strcspn(given, ":"), given);
 	else if (geteuid() == 0)
 		n = snprintf(buf, size, "/var/lib/tcpkeep");

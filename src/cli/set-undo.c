@@ -14,6 +14,7 @@
 #include "base/macro.h"
 #include "base/number.h"
 #include "base/put.h"
+#include "keepalive/error.h"
 #include "output/rows.h"
 #include "output/terminal.h"
 #include "set-job.h"
@@ -64,9 +65,11 @@ static int find_last(struct undo *undo)
 	_cleanup_free_ uint64_t *ids = NULL;
 	struct tcpkeep_error error;
 	size_t n;
+	int r;
 
-	if (journal_list(undo->dir, &ids, &n) < 0)
-		return -ENOENT;
+	r = journal_list(undo->dir, &ids, &n);
+	if (r < 0)
+		return r;
 	while (n-- > 0) {
 		struct journal_head head;
 
@@ -128,10 +131,13 @@ static int find_entry(struct undo *undo, const char *number)
 	}
 	if (number)
 		undo->id = (uint64_t)id;
-	else if (undo->dir < 0 || find_last(undo) < 0)
-		return fail_nothing();
 	if (undo->dir < 0)
 		return fail_nothing();
+	r = number ? 0 : find_last(undo);
+	if (r == -ENOENT)
+		return fail_nothing();
+	if (r < 0)
+		return fail(&error, error_set(&error, r, "the journal: %s", strerror(-r)));
 	r = journal_read(undo->dir, undo->id, &undo->head, &undo->set, &error);
 	if (r < 0)
 		return fail(&error, r);
@@ -234,6 +240,11 @@ static size_t mark_common(struct undo *undo, const struct change_set *later)
 	return n;
 }
 
+static bool lacks_resources(int r)
+{
+	return r == -ENOMEM || r == -EMFILE || r == -ENFILE;
+}
+
 /*
  * What a later change has changed again is left alone: the later one has to be undone before.
  * Nothing is said of entries that cannot be read: the history does.
@@ -241,20 +252,25 @@ static size_t mark_common(struct undo *undo, const struct change_set *later)
 static int look_for_later(struct undo *undo)
 {
 	_cleanup_free_ uint64_t *ids = NULL;
-	size_t n;
+	size_t n = 0;
+	int r;
 
 	undo->is_later = calloc(undo->set.n + 1, sizeof(*undo->is_later));
 	if (!undo->is_later)
 		return -ENOMEM;
-	if (journal_list(undo->dir, &ids, &n) < 0)
-		return 0;
-	for (; n > 0 && ids[n - 1] > undo->id; n--) {
+	r = journal_list(undo->dir, &ids, &n);
+	for (; r == 0 && n > 0 && ids[n - 1] > undo->id; n--) {
 		struct change_set set = {0};
 		struct journal_head head;
 		size_t common = 0;
 
-		if (journal_read(undo->dir, ids[n - 1], &head, &set, NULL) < 0)
+		r = journal_read(undo->dir, ids[n - 1], &head, &set, NULL);
+		if (lacks_resources(r))
+			return r;
+		if (r < 0) {
+			r = 0;
 			continue;
+		}
 		if (head.state != JOURNAL_UNDONE && is_this_boot(&head))
 			common = mark_common(undo, &set);
 		change_set_clear(&set);
@@ -266,7 +282,7 @@ static int look_for_later(struct undo *undo)
 				    (unsigned long long)ids[n - 1], common,
 				    (unsigned long long)ids[n - 1]);
 	}
-	return 0;
+	return r;
 }
 
 /* A kill in the midst of it must be known to whoever tries again. */
@@ -292,7 +308,7 @@ static void mark_ended(const struct set_job *job, struct undo *undo)
 
 static int run_undo(struct set_job *job, struct undo *undo, const struct invocation *invocation)
 {
-	int status;
+	int status, r;
 
 	/* The last entry may be that of a change which is still being made. */
 	status = undo->dir < 0 ? EXIT_DONE : set_lock_take(job);
@@ -305,8 +321,9 @@ static int run_undo(struct set_job *job, struct undo *undo, const struct invocat
 	job->undo = undo;
 	job->plan = plan_undo;
 	job->expected = undo->set.n;
-	if (look_for_later(undo) < 0)
-		return set_job_fail(job, &(struct tcpkeep_error){.message = ""}, -ENOMEM);
+	r = look_for_later(undo);
+	if (r < 0)
+		return set_job_fail(job, &(struct tcpkeep_error){.message = ""}, r);
 	job->all_netns = is_elsewhere(&undo->set, own_netns());
 	mark_begun(job, undo);
 	status = set_job_run(job);

@@ -88,6 +88,29 @@ static void widen(const struct table *t, unsigned n_rows)
 			t->fits[i].width = t->fits[i].natural;
 }
 
+/* Room that is left goes to the exceptions, which would be shortened for nothing. */
+static void use_room(const struct table *t)
+{
+	for (unsigned turn = ROWS_TURNS; turn > 0; turn--)
+		for (size_t i = 0; i < t->n; i++) {
+			struct rows_fit *fit = &t->fits[i];
+			unsigned width = table_width(t->fits, t->n);
+
+			if (t->columns[i].turn != turn || fit->hidden || fit->narrowed ||
+			    width >= t->total || fit->width >= fit->natural)
+				continue;
+			fit->width += MIN(fit->natural - fit->width, t->total - width);
+		}
+}
+
+static bool make_fit(const struct table *t)
+{
+	if (!narrow_all(t))
+		return false;
+	use_room(t);
+	return true;
+}
+
 static void give_way(const struct table *t)
 {
 	for (size_t i = 0; i < t->n; i++)
@@ -107,12 +130,12 @@ bool rows_fit_table(const struct rows_column *columns, struct rows_fit *fits, si
 		return false;
 	memcpy(before, fits, n * sizeof(*before));
 	widen(&table, n_rows);
-	if (narrow_all(&table))
+	if (make_fit(&table))
 		return true;
 	memcpy(fits, before, n * sizeof(*before));
 	widen(&table, n_rows);
 	give_way(&table);
-	if (narrow_all(&table))
+	if (make_fit(&table))
 		return true;
 	memcpy(fits, before, n * sizeof(*before));
 	return false;

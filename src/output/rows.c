@@ -70,8 +70,11 @@ static void pad(struct rows *rows, size_t n)
 {
 	if (rows->out_len + n > OUT_BYTES)
 		flush(rows);
-	for (; n > OUT_BYTES; n--)
-		add_char(rows, ' ');
+	for (; n > OUT_BYTES; n -= OUT_BYTES) {
+		memset(rows->out, ' ', OUT_BYTES);
+		rows->out_len = OUT_BYTES;
+		flush(rows);
+	}
 	memset(rows->out + rows->out_len, ' ', n);
 	rows->out_len += n;
 }

@@ -209,23 +209,25 @@ static int read_some(int fd, struct pace *pace,
 	size_t max = pace_wait(pace, RECORDS);
 	ssize_t got = read(fd, records, max * sizeof(*records));
 	size_t n;
+	int r = 0;
 
 	*ret_more = true;
 	/* EAGAIN: a million sockets were passed, and none was ours. */
 	if (got < 0)
 		return errno == EINTR || errno == EAGAIN ? 0 : -errno;
 	n = (size_t)got / sizeof(*records);
+	/* All of them: whoever wants to end has them changed already, and is to know of each. */
 	for (size_t i = 0; i < n; i++) {
 		struct change_outcome outcome;
-		int r;
+		int told;
 
 		explain(&records[i], &outcome);
-		r = done(&outcome, userdata);
-		if (r != 0)
-			return r;
+		told = done(&outcome, userdata);
+		if (r == 0)
+			r = told;
 	}
 	*ret_more = got > 0;
-	return 0;
+	return r;
 }
 
 int change_bpf_walk(struct change_bpf *bpf, int netns, struct pace *pace,

@@ -22,7 +22,7 @@ const char *change_reason_text(enum change_reason reason)
 		[CHANGE_REASON_ORPHAN] = "closed by its program",
 		[CHANGE_REASON_CLOSED] = "not connected",
 		[CHANGE_REASON_SINCE] = "changed by somebody else meanwhile",
-		[CHANGE_REASON_KILLS] = "would be ended at once (--force)",
+		[CHANGE_REASON_KILLS] = "unanswered too long: would be ended at once (--force)",
 		[CHANGE_REASON_ERROR] = "the kernel refuses it",
 		[CHANGE_REASON_OWNER] = "the owner may not be looked into",
 		[CHANGE_REASON_NOBODY] = "held by no process that is seen",

@@ -16,6 +16,7 @@
 
 #include "base/array.h"
 #include "base/cleanup.h"
+#include "base/escape.h"
 #include "base/file.h"
 #include "base/macro.h"
 #include "base/number.h"
@@ -390,11 +391,27 @@ static int read_file(int dir, const char *name, uint8_t **ret, size_t *ret_len)
 	return 0;
 }
 
+#define PLACE_MAX 128 /* of a message */
+
+/* Where it is, for whoever has to remove it. */
+static void put_place(int dir, const char *name, char ret[PLACE_MAX])
+{
+	char link[64], path[4096], shown[PLACE_MAX - NAME_MAX_];
+	ssize_t len;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", dir);
+	len = readlink(link, path, sizeof(path));
+	if (len > 0)
+		escape_text(path, (size_t)len, shown, sizeof(shown));
+	snprintf(ret, PLACE_MAX, "%s%s%s", len > 0 ? shown : "the journal's ", len > 0 ? "/" : "",
+		 name);
+}
+
 int journal_read(int dir, uint64_t id, struct journal_head *ret_head, struct change_set *ret_set,
 		 struct tcpkeep_error *ret_error)
 {
 	_cleanup_free_ uint8_t *bytes = NULL;
-	char name[NAME_MAX_];
+	char name[NAME_MAX_], place[PLACE_MAX];
 	size_t len = 0;
 	int r;
 
@@ -402,9 +419,10 @@ int journal_read(int dir, uint64_t id, struct journal_head *ret_head, struct cha
 	r = read_file(dir, name, &bytes, &len);
 	if (r == 0)
 		r = journal_decode(bytes, len, ret_head, ret_set);
-	switch (r) {
-	case 0:
+	if (r == 0)
 		return 0;
+	put_place(dir, name, place);
+	switch (r) {
 	case -ENOENT:
 		return error_set(ret_error, r,
 				 "there is no change %" PRIu64 "; 'tcpkeep set --history' tells "
@@ -412,15 +430,14 @@ int journal_read(int dir, uint64_t id, struct journal_head *ret_head, struct cha
 				 id);
 	case -EPERM:
 		return error_set(ret_error, r,
-				 "the journal's %s is not a file that only you can write; "
+				 "%s is not a file that only you can write; "
 				 "remove it",
-				 name);
+				 place);
 	case -EPROTONOSUPPORT:
-		return error_set(
-			ret_error, r,
-			"the journal's %s was written by a newer tcpkeep, which can undo it", name);
+		return error_set(ret_error, r,
+				 "%s was written by a newer tcpkeep, which can undo it", place);
 	case -EBADMSG:
-		return error_set(ret_error, r, "the journal's %s is damaged; remove it", name);
+		return error_set(ret_error, r, "%s is damaged; remove it", place);
 	}
-	return error_set(ret_error, r, "the journal's %s: %s", name, strerror(-r));
+	return error_set(ret_error, r, "%s: %s", place, strerror(-r));
 }

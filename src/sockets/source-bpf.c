@@ -27,6 +27,9 @@ static int fail_load(int r, struct tcpkeep_error *ret_error)
 	r = bpf_denied(r, false);
 	if (r == -ENOMEM)
 		return error_set(ret_error, r, "out of memory");
+	if (r == -EMFILE || r == -ENFILE)
+		return error_set(ret_error, r, "no descriptors: %s; raise the limit (ulimit -n)",
+				 strerror(-r));
 	if (r == -EPERM)
 		return error_set(ret_error, -EPERM,
 				 "BPF needs CAP_BPF and CAP_PERFMON (or CAP_SYS_ADMIN)");

@@ -406,6 +406,72 @@ all_old() {
 	[ "$(inside "$TCPKEEP" list peer=:5435 keepalive=on --json | wc -l)" -eq 0 ]
 }
 
+# changed: how many connections to the port have keepalive on.
+changed() {
+	inside "$TCPKEEP" list peer=:5435 keepalive=on --json | wc -l
+}
+
+@test "a change of many at a time that is interrupted: the journal has each that was changed" {
+	hold 1500
+	nsenter --net="/proc/$HOLDER/ns/net" "$TCPKEEP" set peer=:5435 time=60 --rate 3000 --force >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
+	changer=$!
+	until [ "$(changed)" -gt 0 ]; do
+		:
+	done
+	kill -TERM $changer
+	status=0
+	wait $changer || status=$?
+	[ "$status" -eq 3 ]
+	[[ $(tail -n 1 "$BATS_TEST_TMPDIR/out") =~ ^([0-9,]+)\ changed,\ 0\ held\ already,\ [0-9,]+\ not\ reached ]]
+	told=${BASH_REMATCH[1]}
+	[ "${told//,/}" -eq "$(changed)" ]
+	set_ --undo
+	[ "$status" -eq 0 ]
+	[ "$output" = "$told changed, 0 as before already" ]
+	[ "$(changed)" -eq 0 ]
+}
+
+@test "a reader that leaves ends the change as a signal does, and is told of" {
+	hold 1500
+	run bash -c 'set -o pipefail; "$@" 2>"$BATS_TEST_TMPDIR/err" | head -n 1; exit "${PIPESTATUS[0]}"' _ \
+		nsenter --net="/proc/$HOLDER/ns/net" "$TCPKEEP" set peer=:5435 time=60 --rate 1000 --force -v
+	[ "$status" -eq 3 ]
+	[ "${#lines[@]}" -eq 1 ]
+	grep -qxF "tcpkeep: set: ended by a signal: the same command again goes on, 'tcpkeep set --undo 1' goes back" \
+		"$BATS_TEST_TMPDIR/err"
+	[ "$(changed)" -gt 0 ]
+	[ "$(changed)" -lt 1500 ]
+	set_ --undo
+	[ "$(changed)" -eq 0 ]
+}
+
+@test "limits: of the size of a file, and of descriptors" {
+	hold 3
+	# The messages go through a pipe: the limit holds for a file that they go to as well.
+	run inside bash -c 'ulimit -f 0; exec "$@" 2>&1' _ "$TCPKEEP" set peer=:5435 time=60
+	[ "$status" -eq 1 ]
+	[[ $output == *"the old values cannot be kept, so no socket is changed: "*"File too large"* ]]
+	refused='' made=''
+	for n in 6 7 8 9 10 12 16; do
+		run --separate-stderr inside bash -c "exec 3>&- 4>&- 8>&- 9>&-; ulimit -n $n; exec \"\$@\"" _ \
+			env ASAN_OPTIONS=detect_leaks=0 "$TCPKEEP" set peer=:5435 time=60 --source bpf -n
+		if [ "$status" -eq 0 ]; then
+			made=1
+		else
+			[[ $status == [14] ]]
+			[[ $stderr == "tcpkeep: set: "*"Too many open files"* ]]
+			[[ $stderr != *"this kernel"* ]]
+			refused=1
+		fi
+	done
+	[ "$made$refused" = 11 ]
+	[ "$(changed)" -eq 0 ]
+	STATE_DIRECTORY=somewhere set_ peer=:5435 time=60
+	[ "$status" -eq 1 ]
+	[[ $stderr == *"tcpkeep: set: STATE_DIRECTORY is no absolute path"* ]]
+	[ "$(changed)" -eq 0 ]
+}
+
 @test "a change that fails in the midst of it tells how far it came, and is undone" {
 	command -v strace >/dev/null || skip "needs strace"
 	export ASAN_OPTIONS=detect_leaks=0

@@ -227,6 +227,9 @@ rows_in() {
 	ln -s /usr/bin/python3 "$BATS_TEST_TMPDIR/a-long-daemon-s"
 	PYTHON3=$BATS_TEST_TMPDIR/a-long-daemon-s hold 2
 	ask put many0 on 1
+	set_ peer=:5435 time=61 -n
+	heading=${lines[0]%%PEER*} row=${lines[1]%%127.0.0.1:5435*}
+	[ "${#heading}" -eq "${#row}" ]
 	for columns in 76 85 95 120; do
 		rows_in $columns peer=:5435 time=61 -n 2>/dev/null | grep -v '^tcpkeep: ' >"$BATS_TEST_TMPDIR/rows"
 		awk -v max=$columns 'length > max { exit 1 }' "$BATS_TEST_TMPDIR/rows"
@@ -380,6 +383,16 @@ print(s.getsockopt(1, 9), s.getsockopt(6, 4), flush=True)
 	set_ local=:5435 state=established time=11 intvl=3 probes=9 user-timeout=12s --rate 100000000 --dry-run
 	[ "$status" -eq 1 ]
 	[[ $stderr == *"refused: "* ]]
+	# More probes, or a longer time, are no way out of a user timeout.
+	inside_short_queue() {
+		run --separate-stderr inside unshare --mount -- sh -c \
+			'mount -t tmpfs tmpfs /proc/sys/net/core && echo 40 >/proc/sys/net/core/netdev_max_backlog && exec "$@"' _ \
+			"$TCPKEEP" set local=:5435 state=established time=5 intvl=5 -n "$@"
+	}
+	inside_short_queue probes=1
+	[[ $stderr == *"makes room, or time="*", or probes="*", or --force" ]]
+	inside_short_queue user-timeout=6s
+	[[ $stderr == *"makes room, or --force" ]]
 }
 
 @test "what would drown the machine is refused, with what would help; what is slow is told beforehand" {
@@ -404,6 +417,10 @@ print(s.getsockopt(1, 9), s.getsockopt(6, 4), flush=True)
 	[ "$status" -eq 1 ]
 	jq -e '.forecast.safe == false and .forecast.lost > 0 and .dry_run' <<<"${lines[-1]}"
 	jq -e '.forecast.backlog == 1000 and .forecast.backlog_known == false' <<<"${lines[-1]}"
+	set_ all time=11 intvl=3 probes=4 --rate 100000000 --dry-run
+	[ "$status" -eq 1 ]
+	[ "${lines[-1]}" = "3,012 to change only by --force, 0 held already" ]
+	[[ ${lines[1]} == *"only by --force" ]]
 	# The same at the pace that is worked out.
 	set_ local=:5435 state=established time=11 intvl=3 probes=4 --dry-run --json
 	[ "$status" -eq 0 ]
