@@ -406,44 +406,18 @@ static void fill_told(struct told *told)
 	told->state = state_of(&told->head);
 }
 
-/* What a terminal has left for the words: they may be long, and a change is to be a line. 0: all.
- */
-static size_t room_for_words(const struct told *told, size_t n)
-{
-	const size_t least = 20, gaps = 8;
-	size_t width = terminal_width(STDOUT_FILENO), number = strlen("ID"),
-	       sockets = strlen("SOCKETS"), state = strlen("STATE"), before;
-
-	for (size_t i = 0; i < n; i++) {
-		number = MAX(number, strlen(told[i].number));
-		sockets = MAX(sockets, strlen(told[i].sockets));
-		state = MAX(state, strlen(told[i].state));
-	}
-	before = number + strlen("2026-01-01 00:00:00") + sockets + state + gaps;
-	if (width == 0)
-		return 0;
-	return width > before + least ? width - before : least;
-}
-
 static void print_told(struct rows *rows, struct told *told, size_t n)
 {
-	size_t room;
-
-	for (size_t i = 0; i < n; i++)
-		fill_told(&told[i]);
-	room = room_for_words(told, n);
 	for (size_t i = 0; i < n; i++) {
 		const char *words = told[i].head.words;
 		char shown[JOURNAL_WORDS_MAX];
 
+		fill_told(&told[i]);
 		write_cell(rows, told[i].number);
 		write_cell(rows, told[i].when);
 		write_cell(rows, told[i].sockets);
 		write_cell(rows, told[i].state);
-		/* What it cuts it ends in "...". */
-		escape_text(words, strlen(words), shown,
-			    room > 0 ? MIN(room + 1, sizeof(shown)) : sizeof(shown));
-		write_cell(rows, shown);
+		write_cell(rows, escape_text(words, strlen(words), shown, sizeof(shown)));
 	}
 }
 
@@ -512,15 +486,32 @@ static int tell_none(void)
 	return EXIT_DONE;
 }
 
+#define WHEN_SHORT (sizeof("2026-01-01 00:00") - 1)
+
+static size_t shorten_when(char *text, size_t len, unsigned width)
+{
+	(void)text, (void)width;
+	return MIN(len, WHEN_SHORT);
+}
+
+/* The words may be long, and a change is to be a line of a terminal. */
 static int print_entries(struct told *told, size_t n)
 {
 	static const struct rows_column columns[] = {
-		{"ID", true}, {"WHEN", false}, {"SOCKETS", true}, {"STATE", false}, {"WHAT", false},
+		{"ID", .right = true},
+		{"WHEN", .turn = 2, .least = WHEN_SHORT, .shorten = shorten_when},
+		{"SOCKETS", .right = true},
+		{"STATE"},
+		{"WHAT", .turn = 1, .least = 12},
 	};
 	struct rows *rows;
 
 	if (rows_open(stdout, columns, ARRAY_SIZE(columns), NULL, &rows) < 0)
 		return -ENOMEM;
+	if (rows_fit(rows, terminal_width(STDOUT_FILENO)) < 0) {
+		rows_close(rows);
+		return -ENOMEM;
+	}
 	print_told(rows, told, n);
 	rows_close(rows);
 	return 0;
