@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/macro.h"
 #include "base/put.h"
 #include "policy.h"
@@ -180,24 +181,48 @@ static void write_selectors(FILE *file, const struct policy_rule *rule)
 		}
 }
 
+/* A text that grows. Not open_memstream(): glibc's tells nobody that memory was short, and what is
+ * left of the text passes for all of it (ferror() says no; fclose() returns 0, the text NULL). */
+struct text {
+	char *at;
+	size_t len, room;
+};
+
+static ssize_t take_text(void *cookie, const char *bytes, size_t n)
+{
+	struct text *text = cookie;
+
+	/* One for the NUL. */
+	while (text->room <= text->len + n) {
+		char *grown = array_grow(text->at, text->room, &text->room, 1);
+
+		if (!grown)
+			return 0;
+		text->at = grown;
+	}
+	memcpy(text->at + text->len, bytes, n);
+	text->len += n;
+	return (ssize_t)n;
+}
+
 static int format(const struct policy_rule *rules, size_t n,
 		  void (*write)(FILE *file, const struct policy_rule *rule), char **ret)
 {
-	char *text = NULL;
-	size_t len;
-	FILE *file = open_memstream(&text, &len);
-	bool good;
+	struct text text = {.at = malloc(1), .room = 1};
+	FILE *file = text.at ? fopencookie(&text, "w", (cookie_io_functions_t){.write = take_text})
+			     : NULL;
+	bool good = file;
 
-	if (!file)
-		return -ENOMEM;
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n && good; i++) {
 		write(file, &rules[i]);
-	good = !ferror(file);
-	if (fclose(file) != 0 || !good) {
-		free(text);
+		good = !ferror(file);
+	}
+	if ((file && fclose(file) != 0) || !good) {
+		free(text.at);
 		return -ENOMEM;
 	}
-	*ret = text;
+	text.at[text.len] = '\0';
+	*ret = text.at;
 	return 0;
 }
 

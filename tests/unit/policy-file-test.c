@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The language of a policy file: what is understood, and what is refused, with which words. */
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "base/macro.h"
 #include "policy-told.h"
 
@@ -330,6 +334,65 @@ static void rules_have_an_end(void **state)
 		"one\n");
 }
 
+#if defined(__SANITIZE_ADDRESS__)
+#define HAS_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define HAS_ASAN 1
+#endif
+#endif
+
+#ifndef HAS_ASAN /* whose shadow takes terabytes of addresses: there is no limit then */
+/* More than there is memory for, by a margin in which all else fits. */
+static int format_in_little_memory(const struct policy *policy)
+{
+	struct rlimit limit = {0};
+	char *text = NULL;
+	size_t pages = 0;
+	FILE *file = fopen("/proc/self/statm", "re");
+	int r = file ? fscanf(file, "%zu", &pages) : 0;
+
+	if (r != 1)
+		return 1;
+	limit.rlim_cur = limit.rlim_max = pages * (size_t)getpagesize() + (1 << 20);
+	if (setrlimit(RLIMIT_AS, &limit) < 0)
+		return 1;
+	r = policy_format(policy, &text);
+	return r == -ENOMEM && !text ? 0 : 2;
+}
+
+static void a_text_that_memory_is_short_for_is_none(void **state)
+{
+	struct policy_rule *rules, *one;
+	struct policy policy, many;
+	char addresses[MATCH_VALUES_MAX * 32], line[sizeof(addresses) + 64];
+	struct told told;
+	int status;
+	pid_t child;
+
+	(void)state;
+	for (size_t i = 0, n = 0; i < MATCH_VALUES_MAX; i++)
+		n += (size_t)snprintf(addresses + n, sizeof(addresses) - n, "%s2001:db8::%zx",
+				      i ? ", " : "", i + 1);
+	snprintf(line, sizeof(line), "rule a { peer = { %s } on }", addresses);
+	assert_int_equal(read_text(line, &told, &policy), 0);
+	one = &policy.rules[0];
+	many = (struct policy){.n_rules = 4000};
+	many.rules = rules = calloc(many.n_rules, sizeof(*rules));
+	assert_non_null(rules);
+	for (size_t i = 0; i < many.n_rules; i++)
+		rules[i] = *one;
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0)
+		_exit(format_in_little_memory(&many));
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	free(rules);
+	policy_free(&policy);
+}
+#endif
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -348,6 +411,9 @@ int main(void)
 		cmocka_unit_test(what_is_no_text_is_refused),
 		cmocka_unit_test(errors_have_an_end),
 		cmocka_unit_test(rules_have_an_end),
+#ifndef HAS_ASAN
+		cmocka_unit_test(a_text_that_memory_is_short_for_is_none),
+#endif
 	};
 
 	return run_unit_tests("policy-file", tests);
