@@ -350,7 +350,8 @@ static void write_json(const struct view *view)
 		json_int(&json, "applied_at_s", status->applied_at);
 		json_bool(&json, "detached", status->detached);
 		json_begin_array(&json, "hooks");
-		json_string(&json, NULL, "sock_ops");
+		if (status->hooks & POLICY_HOOK_SOCK_OPS)
+			json_string(&json, NULL, "sock_ops");
 		if (status->hooks & POLICY_HOOK_SETSOCKOPT)
 			json_string(&json, NULL, "setsockopt");
 		json_end_array(&json);

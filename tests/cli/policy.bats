@@ -285,6 +285,8 @@ for line in open("all"):
 	run "$TCPKEEP" policy status --cgroup "$GROUP"
 	[ "$status" -eq 3 ]
 	[[ $output == *"DETACHED"* ]]
+	run "$TCPKEEP" policy status --cgroup "$GROUP" --json
+	[ "$(jq -c '[.detached, .hooks]' <<<"$output")" = '[true,[]]' ]
 	run "$TCPKEEP" policy apply policy.conf --cgroup "$GROUP" --dry-run
 	[ "$status" -eq 0 ]
 	[[ $output == *"The policy before had been detached by somebody, and did not hold as it should; applied, this one would." ]]
