@@ -51,7 +51,7 @@ static void print_rule_text(const struct policy_kernel_rule *rule,
 	if (rule->mode != POLICY_LEAVE)
 		tcpkeep_settings_format(&rule->settings, settings, sizeof(settings));
 	if (asprintf(&text, "%s for %s", *settings ? settings : "nothing",
-		     !selectors   ? "connections that are not known any more"
+		     !selectors   ? "connections that cannot be told any more"
 		     : *selectors ? selectors
 				  : "every connection") < 0) {
 		text = NULL;

@@ -31,14 +31,15 @@ struct view {
 	struct policy_changes changes;
 	struct policy before;
 	bool has_file, has_changes, has_before;
+	bool lost; /* somebody has taken the record away: the rules act without */
 };
 
 struct walk {
 	const struct policy_call *call;
 	char *file; /* the one that was named, absolute; NULL: none, or it is not there */
 	bool file_applied, has_root; /* a policy came from it; there is one for the whole machine */
-	bool detached;
-	size_t n; /* policies shown */
+	bool not_whole;              /* one is detached, damaged, or without its record */
+	size_t n;                    /* policies shown */
 };
 
 static void free_view(struct view *view)
@@ -106,13 +107,14 @@ static void print_heading(const struct policy_kernel_status *status)
 		strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm);
 	if (status->cgroup)
 		escape_text(status->cgroup, strlen(status->cgroup), shown, sizeof(shown));
-	wrap_print(stdout, 4, "%s%s%s%s", colour(COLOUR_BOLD),
-		   !status->cgroup
-			   ? "A policy for a cgroup that was removed: it does nothing any more"
-		   : strcmp(status->cgroup, "/") == 0 ? "The policy for every new connection"
-						      : "The policy for new connections of cgroup ",
-		   status->cgroup && strcmp(status->cgroup, "/") != 0 ? shown : "",
-		   colour(COLOUR_NONE));
+	wrap_print(
+		stdout, 4, "%s%s%s%s", colour(COLOUR_BOLD),
+		!status->cgroup
+			? "A policy for a cgroup that was removed: it does nothing any more"
+		: strcmp(status->cgroup, "/") == 0 ? "The policy for every new connection"
+						   : "The policy for new connections of cgroup ",
+		status->cgroup && strcmp(status->cgroup, "/") != 0 ? shown : "",
+		colour(COLOUR_NONE));
 	if (status->readable)
 		printf("Applied %s by tcpkeep %s.\n", when, status->version);
 }
@@ -121,13 +123,14 @@ static void print_heading(const struct policy_kernel_status *status)
 static void format_apply(const struct view *view, char ret[APPLY_SHOWN_MAX])
 {
 	const char *cgroup = view->status->cgroup;
-	char file[1024] = "", shown[1024] = "";
+	char file[1024] = "FILE", shown[1024] = "";
 
+	/* Without its name: that of the default may be another policy. */
 	if (view->has_file)
 		escape_text(view->file.path, strlen(view->file.path), file, sizeof(file));
 	if (cgroup && strcmp(cgroup, "/") != 0)
 		escape_text(cgroup, strlen(cgroup), shown, sizeof(shown));
-	snprintf(ret, APPLY_SHOWN_MAX, "'tcpkeep policy apply%s%s%s%s'", *file ? " " : "", file,
+	snprintf(ret, APPLY_SHOWN_MAX, "'tcpkeep policy apply %s%s%s'", file,
 		 *shown ? " --cgroup " : "", shown);
 }
 
@@ -147,6 +150,19 @@ static void print_differs(const struct view *view, const char *file)
 			"or names what is gone)");
 }
 
+static void print_lost(const struct view *view)
+{
+	char apply[APPLY_SHOWN_MAX];
+
+	format_apply(view, apply);
+	wrap_print(
+		stdout, 4,
+		"%sIts text is LOST%s: the pin that keeps it in /sys/fs/bpf is missing, or is not "
+		"tcpkeep's. The rules act as before; which file they came from, and what each "
+		"matches, cannot be told until it is applied again: %s.",
+		colour(COLOUR_BAD), colour(COLOUR_NONE), apply);
+}
+
 static void print_likeness(const struct view *view)
 {
 	char shown[1024] = "";
@@ -155,7 +171,9 @@ static void print_likeness(const struct view *view)
 		escape_text(view->file.path, strlen(view->file.path), shown, sizeof(shown));
 	switch (view->likeness) {
 	case LIKENESS_UNKNOWN:
-		if (view->record.is_stdin)
+		if (view->lost)
+			print_lost(view);
+		else if (view->record.is_stdin)
 			wrap_print(
 				stdout, 4,
 				"It came from standard input; 'tcpkeep policy status FILE' compares it "
@@ -349,6 +367,7 @@ static void write_json(const struct view *view)
 		json_string(&json, "version", status->version);
 		json_int(&json, "applied_at_s", status->applied_at);
 		json_bool(&json, "detached", status->detached);
+		json_bool(&json, "text_lost", view->lost);
 		json_begin_array(&json, "hooks");
 		if (status->hooks & POLICY_HOOK_SOCK_OPS)
 			json_string(&json, NULL, "sock_ops");
@@ -386,8 +405,10 @@ static int show(const struct policy_kernel_status *status, void *userdata)
 	_cleanup_(free_view) struct view view = {.status = status};
 	struct walk *walk = userdata;
 
-	walk->detached |= status->damaged || (status->readable && status->detached);
-	if (status->readable && policy_record_read(status->blob, status->blob_len, &view.record)) {
+	view.lost = status->readable &&
+		    !policy_record_read(status->blob, status->blob_len, &view.record);
+	walk->not_whole |= status->damaged || view.lost || (status->readable && status->detached);
+	if (status->readable && !view.lost) {
 		view.has_before = view.record.text &&
 				  policy_read_text("kernel", view.record.text, view.record.text_len,
 						   NULL, NULL, &view.before) == 0;
@@ -428,5 +449,5 @@ int policy_verb_status(const struct policy_call *call)
 	}
 	if (r == 0)
 		return EXIT_FAILED;
-	return walk.detached ? EXIT_PARTLY : EXIT_DONE;
+	return walk.not_whole ? EXIT_PARTLY : EXIT_DONE;
 }

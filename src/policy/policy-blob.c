@@ -55,6 +55,8 @@ int policy_blob_read(const struct policy_pins *pins, const struct policy_place *
 		return 0;
 	name_of(set, name);
 	fd = policy_place_get(pins, place, name);
+	if (fd < 0 && fd != -ENOENT)
+		return fd;
 	/* Somebody has taken it away, or put another there. */
 	if (fd < 0 || !is_blob(fd, set->blob_len))
 		return 0;

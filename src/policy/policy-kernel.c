@@ -58,6 +58,18 @@ static bool is_orphan(const struct policy_pins *pins, const struct policy_place 
 	return link >= 0 && policy_link_holds(link) == 0 && !cgroups_path(cgroups, place->cgroup);
 }
 
+/* 1, 0 or -errno: what can only not be read now is no leftover. */
+static int is_kept(const struct policy_pins *pins, const struct policy_place *place,
+		   struct cgroups *cgroups)
+{
+	int r;
+
+	if (place->unfinished)
+		return 0;
+	r = policy_place_alive(pins, place);
+	return r > 0 ? !is_orphan(pins, place, cgroups) : r;
+}
+
 int policy_tidy(const struct policy_pins *pins, struct cgroups *cgroups,
 		struct policy_place *places, size_t *n)
 {
@@ -66,10 +78,11 @@ int policy_tidy(const struct policy_pins *pins, struct cgroups *cgroups,
 
 	for (size_t i = 0; i < *n; i++) {
 		bool older = kept > 0 && places[kept - 1].cgroup == places[i].cgroup;
-		int r;
+		int r = older ? 0 : is_kept(pins, &places[i], cgroups);
 
-		if (!older && !places[i].unfinished && policy_place_alive(pins, &places[i]) &&
-		    !is_orphan(pins, &places[i], cgroups)) {
+		if (r < 0)
+			return r;
+		if (r > 0) {
 			places[kept++] = places[i];
 			continue;
 		}
@@ -123,8 +136,10 @@ static int choose_place(struct apply *apply)
 			apply->place = places[i];
 		else if (r == 0)
 			apply->report.upgraded = true;
-		else
+		else if (r == -ENOENT || r == -EINVAL)
 			apply->report.damaged = true;
+		else
+			return r;
 	}
 	return 0;
 }
@@ -139,9 +154,9 @@ static int open_place(struct apply *apply)
 	r = policy_place_open(&apply->pins, &apply->place, &apply->fds);
 	if (r < 0)
 		return r;
-	if (policy_fds_whole(&apply->fds) && policy_link_holds(apply->fds.sock_ops_link) > 0)
+	apply->report.damaged = apply->fds.sock_ops_link < 0 || !policy_fds_whole(&apply->fds);
+	if (!apply->report.damaged && policy_link_holds(apply->fds.sock_ops_link) > 0)
 		return 0;
-	apply->report.damaged = !policy_fds_whole(&apply->fds);
 	policy_fds_close(&apply->fds);
 	apply->place.name[0] = '\0';
 	return 0;

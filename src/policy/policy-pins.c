@@ -19,6 +19,7 @@
 #include "base/cleanup.h"
 #include "base/macro.h"
 #include "keepalive/error.h"
+#include "policy-hooks.h"
 #include "policy-words.h"
 #include "sockets/mounts.h"
 
@@ -204,11 +205,18 @@ int policy_place_get(const struct policy_pins *pins, const struct policy_place *
 		     const char *name)
 {
 	char path[PATH_SIZE];
-	int fd;
+	int fd, r;
 
 	path_of(pins, place, name, path);
 	fd = bpf_obj_get(path);
-	return fd < 0 ? -errno : fd;
+	if (fd >= 0)
+		return fd;
+	r = -errno;
+	/* What is no object of bpf(2), a directory or a link to elsewhere, is refused by the same
+	 * word as what one may not open. */
+	if (r == -EACCES && faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) == 0)
+		return -ENOENT;
+	return r;
 }
 
 /* What a descriptor of bpf(2) is, as procfs tells it: anon_inode:bpf-map, and of links bpf-link and
@@ -261,23 +269,49 @@ static bool is_kind(int fd, size_t i)
 	       info.max_entries == pins_of[i].max_entries;
 }
 
-/* The slot, which every layout has: the first of the pins. */
-static int get_sets(const struct policy_pins *pins, const struct policy_place *place)
+/* What is somebody else's is not there. */
+static int get_ours(const struct policy_pins *pins, const struct policy_place *place, size_t i)
 {
-	int fd = policy_place_get(pins, place, pins_of[0].name);
+	int fd = policy_place_get(pins, place, pins_of[i].name);
 
-	if (fd < 0 || is_kind(fd, 0))
+	if (fd < 0 || is_kind(fd, i))
 		return fd;
 	close(fd);
 	return -ENOENT;
 }
 
-bool policy_place_alive(const struct policy_pins *pins, const struct policy_place *place)
+/* The slot, which every layout has: the first of the pins. */
+static int get_sets(const struct policy_pins *pins, const struct policy_place *place)
+{
+	return get_ours(pins, place, 0);
+}
+
+/* 1, 0 or -errno: does the link, which every layout has as well, hold the programs? */
+static int is_attached(const struct policy_pins *pins, const struct policy_place *place)
+{
+	_cleanup_close_ int link = -1;
+	size_t i = 0;
+
+	while (pins_of[i].offset != offsetof(struct policy_fds, sock_ops_link))
+		i++;
+	link = get_ours(pins, place, i);
+	if (link < 0)
+		return link == -ENOENT ? 0 : link;
+	return policy_link_holds(link);
+}
+
+int policy_place_alive(const struct policy_pins *pins, const struct policy_place *place)
 {
 	_cleanup_close_ int sets = get_sets(pins, place);
 	__u32 zero = 0, id;
 
-	return sets >= 0 && bpf_map_lookup_elem(sets, &zero, &id) == 0;
+	if (sets == -ENOENT)
+		return is_attached(pins, place);
+	if (sets < 0)
+		return sets;
+	if (bpf_map_lookup_elem(sets, &zero, &id) == 0)
+		return 1;
+	return errno == ENOENT ? 0 : -errno;
 }
 
 static int *fd_at(const struct policy_fds *fds, size_t i)
@@ -370,15 +404,11 @@ int policy_place_open(const struct policy_pins *pins, const struct policy_place 
 	struct policy_fds fds = POLICY_FDS_NONE;
 
 	for (size_t i = 0; i < ARRAY_SIZE(pins_of); i++) {
-		int fd = policy_place_get(pins, place, pins_of[i].name);
+		int fd = get_ours(pins, place, i);
 
 		if (fd < 0 && fd != -ENOENT) {
 			policy_fds_close(&fds);
 			return fd;
-		}
-		if (fd >= 0 && !is_kind(fd, i)) {
-			close(fd);
-			fd = -1;
 		}
 		*fd_at(&fds, i) = fd < 0 ? -1 : fd;
 	}
@@ -389,8 +419,7 @@ int policy_place_open(const struct policy_pins *pins, const struct policy_place 
 bool policy_fds_whole(const struct policy_fds *fds)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(pins_of); i++)
-		if (*fd_at(fds, i) < 0 &&
-		    pins_of[i].offset != offsetof(struct policy_fds, setsockopt_link))
+		if (*fd_at(fds, i) < 0 && strcmp(pins_of[i].kind, LINK) != 0)
 			return false;
 	return true;
 }
@@ -420,19 +449,15 @@ static int remove_pins(const char *path)
 	return rmdir(path) < 0 && errno != ENOTEMPTY ? -errno : 0;
 }
 
-/* 1: something was in force, by the one sign of every layout. */
+/* From here on nothing is in force. */
 static int empty_sets(const struct policy_pins *pins, const struct policy_place *place)
 {
 	_cleanup_close_ int fd = get_sets(pins, place);
 	__u32 zero = 0;
 
-	if (fd == -ENOENT)
-		return 0;
 	if (fd < 0)
-		return fd;
-	if (bpf_map_delete_elem(fd, &zero) < 0)
-		return errno == ENOENT ? 0 : -errno;
-	return 1;
+		return fd == -ENOENT ? 0 : fd;
+	return bpf_map_delete_elem(fd, &zero) < 0 && errno != ENOENT ? -errno : 0;
 }
 
 int policy_place_remove(const struct policy_pins *pins, const struct policy_place *place)
@@ -440,9 +465,12 @@ int policy_place_remove(const struct policy_pins *pins, const struct policy_plac
 	char path[PATH_SIZE];
 	int r, was;
 
-	was = empty_sets(pins, place);
+	was = policy_place_alive(pins, place);
 	if (was < 0)
 		return was;
+	r = empty_sets(pins, place);
+	if (r < 0)
+		return r;
 	path_of(pins, place, "", path);
 	r = remove_pins(path);
 	return r < 0 ? r : was && !place->unfinished;

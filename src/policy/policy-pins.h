@@ -2,9 +2,9 @@
 /*
  * Where policies are pinned in bpffs: tcpkeep/CGROUP-GENERATION/, both as 16 hexadecimal digits.
  * One that is being made ends in "-new" and decides nothing; of two for one cgroup the younger
- * counts. These names, the pin "meta" with its first 16 bytes, "sets", and that a policy is gone
- * when its links are detached hold for every layout: so each tcpkeep can take away what any other
- * has left.
+ * counts. These names, the pin "meta" with its first 16 bytes, "sets", "sock_ops_link", and that a
+ * policy is gone when its links are detached hold for every layout: so each tcpkeep can take away
+ * what any other has left.
  */
 #pragma once
 
@@ -60,8 +60,12 @@ int policy_place_finish(const struct policy_pins *pins, struct policy_place *pla
 int policy_place_meta(const struct policy_pins *pins, const struct policy_place *place,
 		      struct policy_meta *ret);
 
-/* Is a policy in force in this place? false also when what stands there is none of ours. */
-bool policy_place_alive(const struct policy_pins *pins, const struct policy_place *place);
+/*
+ * Is a policy in force in this place? 1: it is, or would be if somebody had not detached it; also
+ * when "sets" is gone, or is none of ours, while the link still holds the programs: what they do is
+ * not known then. 0: it is not. -errno: that cannot be told, for lack of memory, of descriptors...
+ */
+int policy_place_alive(const struct policy_pins *pins, const struct policy_place *place);
 
 /* Every descriptor that is there and is what it should be; -1 for the others. */
 int policy_place_open(const struct policy_pins *pins, const struct policy_place *place,
@@ -71,8 +75,8 @@ int policy_place_open(const struct policy_pins *pins, const struct policy_place 
 int policy_place_pin(const struct policy_pins *pins, const struct policy_place *place,
 		     const char *name, int fd);
 
-/* Has it all that a policy is made of, but for the link of an enforcing one? Somebody may have
- * taken pins away, or put others in their place. */
+/* Has it all that a policy is made of, but for the links, without which it is detached? Somebody
+ * may have taken pins away, or put others in their place. */
 bool policy_fds_whole(const struct policy_fds *fds);
 
 /* The descriptor of one pin; -ENOENT. */

@@ -132,6 +132,8 @@ static int tell(const struct all *all, const struct policy_place *place, policy_
 	status->cgroup_id = place->cgroup;
 	status->cgroup = cgroups_path(cgroups, place->cgroup);
 	r = policy_place_meta(pins, place, &view.meta);
+	if (r < 0 && r != -ENOENT && r != -EINVAL)
+		return r;
 	status->damaged = r < 0;
 	if (r == 0)
 		status->layout = view.meta.layout;
@@ -141,8 +143,7 @@ static int tell(const struct all *all, const struct policy_place *place, policy_
 	r = policy_place_open(pins, place, &view.fds);
 	if (r < 0)
 		return r;
-	/* Without its link it is detached, which is told by that. */
-	status->damaged = view.fds.sock_ops_link >= 0 && !policy_fds_whole(&view.fds);
+	status->damaged = !policy_fds_whole(&view.fds);
 	if (status->damaged)
 		return fn(status, userdata);
 	r = policy_in_force(&view.fds, &view.set);

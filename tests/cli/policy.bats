@@ -297,8 +297,13 @@ for line in open("all"):
 
 # In the place of a pin, a map of somebody else's.
 replace_pin() {
-	rm "$1"
+	rm -r "$1"
 	bpftool map create "$1" type array key 4 value 4096 entries 1 name somebodys
+}
+
+replace_pin_by_folder() {
+	rm -r "$1"
+	mkdir "$1"
 }
 
 @test "pins that are missing or somebody else's: told, and the next apply makes the policy anew" {
@@ -306,13 +311,17 @@ replace_pin() {
 	command -v bpftool || skip "no bpftool"
 	local folder=/sys/fs/bpf/tcpkeep pin
 	echo 'rule "a" { program = "x" on mode = "enforce" }' >policy.conf
-	for pin in meta counts control sock_ops setsockopt tag_listeners; do
-		for damage in rm replace_pin; do
+	for pin in sets meta counts control sock_ops setsockopt tag_listeners; do
+		for damage in rm replace_pin replace_pin_by_folder; do
 			"$TCPKEEP" policy apply policy.conf --cgroup "$GROUP" >/dev/null 2>&1
 			$damage "$folder"/*/"$pin"
-			run "$TCPKEEP" policy status --cgroup "$GROUP"
-			[ "$status" -eq 3 ]
-			[[ $output == *"Its pins are DAMAGED: "*"'tcpkeep policy apply' makes it anew"* ]]
+			# It is told, and no more: what still is attached is not taken away by a look.
+			for again in 1 2; do
+				run "$TCPKEEP" policy status --cgroup "$GROUP"
+				[ "$status" -eq 3 ]
+				[[ $output == *"Its pins are DAMAGED: "*"'tcpkeep policy apply' makes it anew"* ]]
+			done
+			bpftool link show pinned "$folder"/*/sock_ops_link | grep -q 'attach_type .*sock_ops'
 		done
 		run "$TCPKEEP" policy status --cgroup "$GROUP" --json
 		[ "$(jq -c '[.damaged, .readable]' <<<"$output")" = '[true,false]' ]
@@ -322,16 +331,54 @@ replace_pin() {
 		"$TCPKEEP" policy status --cgroup "$GROUP"
 		[ "$(ls "$folder" | wc -l)" = 1 ]
 	done
-	# Where it came from is not known any more, and that is all.
-	replace_pin "$folder"/*/blob-?
-	run "$TCPKEEP" policy status --cgroup "$GROUP"
-	[ "$status" -eq 0 ]
-	[[ $output == *"Nothing tells which file it came from; "* ]]
-	# Without its slot nothing can be told of it: it is taken for a leftover, and cleared.
+	# Removed, it is told as any other.
+	rm "$folder"/*/sets
+	run "$TCPKEEP" policy remove --cgroup "$GROUP"
+	[ "${lines[0]}" = "The policy for new connections of cgroup /${GROUP##*/} was removed." ]
+	[ ! -e "$folder" ]
+	# What is not attached and has no slot is what a kill has left.
+	"$TCPKEEP" policy apply policy.conf --cgroup "$GROUP"
+	bpftool link detach pinned "$folder"/*/sock_ops_link
 	replace_pin "$folder"/*/sets
 	run "$TCPKEEP" policy status --cgroup "$GROUP"
 	[ "$status" -eq 1 ]
 	[ ! -e "$folder" ]
+	# Without its link it is detached; with more that is missing, damaged.
+	"$TCPKEEP" policy apply policy.conf --cgroup "$GROUP"
+	rm "$folder"/*/sock_ops_link
+	run "$TCPKEEP" policy status --cgroup "$GROUP"
+	[ "$status" -eq 3 ]
+	[[ $output == *"DETACHED"* ]]
+	rm "$folder"/*/counts
+	run "$TCPKEEP" policy status --cgroup "$GROUP"
+	[ "$status" -eq 3 ]
+	[[ $output == *"DAMAGED"* ]]
+}
+
+@test "a policy whose text is lost acts, and is told to be applied again" {
+	own_cgroup
+	command -v bpftool || skip "no bpftool"
+	local folder=/sys/fs/bpf/tcpkeep
+	echo 'rule "a" { peer = ":7001" time = 61 intvl = 21 probes = 4 }' >policy.conf
+	for damage in rm replace_pin replace_pin_by_folder; do
+		"$TCPKEEP" policy apply policy.conf --cgroup "$GROUP"
+		$damage "$folder"/*/blob-?
+		run connection 7001
+		[ "${lines[0]}" = "1 61 21 4" ]
+		run "$TCPKEEP" policy status --cgroup "$GROUP"
+		[ "$status" -eq 3 ]
+		[[ $output == *"Its text is LOST: "*"The rules act as before; "*"until it is applied again: 'tcpkeep policy apply FILE --cgroup /${GROUP##*/}'."* ]]
+		[[ $output =~ a\ +default\ +1\ +1\ +0\ +0$'\n'\ +"on time=61 intvl=21 probes=4 for connections that cannot be told any more" ]]
+		run "$TCPKEEP" policy status --cgroup "$GROUP" --json
+		[ "$status" -eq 3 ]
+		[ "$(jq -c '[.damaged, .readable, .text_lost, .compared, .rules[0].text]' <<<"$output")" = '[false,true,true,"unknown",null]' ]
+		"$TCPKEEP" policy apply policy.conf --cgroup "$GROUP"
+		run "$TCPKEEP" policy status --cgroup "$GROUP" --json
+		[ "$status" -eq 0 ]
+		[ "$(jq -c '[.text_lost, .compared]' <<<"$output")" = '[false,"same"]' ]
+	done
+	"$TCPKEEP" policy remove --cgroup "$GROUP"
+	rm -rf "$folder"
 }
 
 @test "what is not ours in our folder stays, and is in nobody's way; a newer tcpkeep's policy is told" {
@@ -555,6 +602,33 @@ END
 		[ ! -e /sys/fs/bpf/tcpkeep ]
 	done
 	[ "$applied$refused" = 11 ]
+}
+
+@test "few descriptors: status and remove tell all, or are refused for that and leave all as it is" {
+	own_cgroup
+	echo 'rule "a" { on mode = enforce }' >policy.conf
+	"$TCPKEEP" policy apply policy.conf --cgroup "$GROUP"
+	for n in 40 30 25 20 18 16 14 12 11 10 9 8 7 6 5; do
+		run --separate-stderr bash -c "exec 3>&- 4>&-; ulimit -n $n; exec \"\$@\"" _ env ASAN_OPTIONS=detect_leaks=0 "$TCPKEEP" policy status --cgroup "$GROUP"
+		if [ "$status" -eq 0 ]; then
+			[[ $output == *"policy.conf says the same."* ]]
+			told=1
+		else
+			[ "$status" -eq 1 ]
+			[[ $stderr == "tcpkeep: policy status: "*"Too many open files"* ]]
+			refused=1
+		fi
+		"$TCPKEEP" policy status --cgroup "$GROUP"
+	done
+	[ "$told$refused" = 11 ]
+	for n in 5 6 7 8 9 10 11 12 14 16 18 20 25; do
+		run --separate-stderr bash -c "exec 3>&- 4>&-; ulimit -n $n; exec \"\$@\"" _ env ASAN_OPTIONS=detect_leaks=0 "$TCPKEEP" policy remove --cgroup "$GROUP"
+		[ "$status" -ne 0 ] || break
+		[[ $stderr == "tcpkeep: policy remove: "*"Too many open files"* ]]
+		"$TCPKEEP" policy status --cgroup "$GROUP"
+	done
+	[[ ${lines[0]} == "The policy"*"was removed." ]]
+	[ ! -e /sys/fs/bpf/tcpkeep ]
 }
 
 # ------------------------------------------------------------------------------ what is open
