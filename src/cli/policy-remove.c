@@ -49,10 +49,7 @@ static void print_one(const struct removed *removed)
 		snprintf(rules, sizeof(rules), " (%s)",
 			 policy_count((size_t)removed->n_rules, "rule", count));
 	if (!removed->cgroup) {
-		wrap_print(stdout, 4,
-			   "The policy%s for a cgroup that is gone was removed; it did nothing any "
-			   "more.",
-			   rules);
+		wrap_print(stdout, 4, "The policy%s for a cgroup that is gone was removed.", rules);
 		return;
 	}
 	if (strcmp(removed->cgroup, "/") == 0) {

@@ -110,7 +110,7 @@ static void print_heading(const struct policy_kernel_status *status)
 	wrap_print(
 		stdout, 4, "%s%s%s%s", colour(COLOUR_BOLD),
 		!status->cgroup
-			? "A policy for a cgroup that was removed: it does nothing any more"
+			? "A policy for a cgroup that was removed: it goes by itself, with the last socket of that cgroup"
 		: strcmp(status->cgroup, "/") == 0 ? "The policy for every new connection"
 						   : "The policy for new connections of cgroup ",
 		status->cgroup && strcmp(status->cgroup, "/") != 0 ? shown : "",

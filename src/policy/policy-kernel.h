@@ -93,8 +93,8 @@ struct policy_kernel_other {
 
 /* All pointers live until the callback returns. */
 struct policy_kernel_status {
-	const char *cgroup; /* below the mount; NULL: it was removed, and its policy does nothing
-			       any more */
+	const char *cgroup; /* below the mount; NULL: it was removed, and its policy goes with the
+			       last of its sockets */
 	uint64_t cgroup_id;
 	unsigned layout; /* of the pins */
 	bool newer;      /* a layout that this tcpkeep does not know yet */

@@ -4,6 +4,7 @@
 
 load common
 load holder
+load ../helpers/processes
 
 setup() {
 	cd "$BATS_TEST_TMPDIR"
@@ -751,6 +752,10 @@ END
 	[ "$status" -eq 1 ]
 }
 
+one_policy() {
+	[ "$("$TCPKEEP" policy status --json | wc -l)" = 1 ]
+}
+
 @test "a cgroup of a hostile name, that is removed under its policy" {
 	own_cgroup
 	# The kernel refuses a newline, and no more.
@@ -765,14 +770,21 @@ END
 	run "$TCPKEEP" policy status --cgroup "$hostile"
 	[ "$status" -eq 0 ]
 	[ -z "$(tr -d '\n\040-\176' <<<"$output")" ]
-	kill "$HOLDER" && wait "$HOLDER" || true
+	# Its sockets keep what is attached to a cgroup, also one that is gone.
+	echo "$HOLDER" >"$GROUP/cgroup.procs"
 	rmdir "$hostile"
 	run "$TCPKEEP" policy status
-	[[ ${lines[0]} == "A policy for a cgroup that was removed: it does nothing any more" ]]
-	# The next one clears it away.
+	[ "$status" -eq 0 ]
+	[ "${lines[0]}" = "A policy for a cgroup that was removed: it goes by itself, with the last socket of that cgroup" ]
 	"$TCPKEEP" policy apply policy.conf --cgroup "$GROUP"
+	run "$TCPKEEP" policy status --json
+	[ "$(jq -sc 'map(.cgroup) | sort' <<<"$output")" = "[null,\"/${GROUP##*/}\"]" ]
+	# Then the kernel lets go of it, in its own time, and the next one who looks clears up.
+	kill "$HOLDER" && wait "$HOLDER" || true
+	until_true one_policy
 	run "$TCPKEEP" policy status
 	[[ $output != *"that was removed"* ]]
+	[ "$(ls /sys/fs/bpf/tcpkeep | wc -l)" = 1 ]
 }
 
 @test "two applies, a remove and a status at once: each does its work, and what is left is whole" {
