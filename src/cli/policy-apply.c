@@ -85,8 +85,9 @@ static int write_kernel(struct apply *apply, struct tcpkeep_error *ret_error)
 
 static const char *scope(const struct apply *apply)
 {
+	/* Without a report, in a dry run or refused: as it was named. */
 	const char *cgroup =
-		apply->call->args->dry_run ? apply->call->args->cgroup : apply->report.cgroup;
+		*apply->report.cgroup ? apply->report.cgroup : apply->call->args->cgroup;
 
 	return cgroup && strcmp(cgroup, "/") != 0 ? cgroup : NULL;
 }
@@ -101,6 +102,7 @@ static bool has_counts(const struct apply *apply)
 static void print_existing(const struct apply *apply)
 {
 	char counts[SET_COUNTS_MAX];
+	size_t kept;
 
 	if (!has_counts(apply)) {
 		printf("Connections that are open already keep what they have.\n");
@@ -108,6 +110,12 @@ static void print_existing(const struct apply *apply)
 	}
 	set_report_counts(apply->existing, counts);
 	wrap_print(stdout, 4, "Open connections: %s", counts);
+	kept = apply->existing->kept;
+	if (kept > 0)
+		wrap_print(stdout, 4,
+			   "%zu keep%s values of %s own: mode \"default\" leaves those, mode "
+			   "\"enforce\" changes them",
+			   kept, kept == 1 ? "s" : "", kept == 1 ? "its" : "their");
 }
 
 /* How the rules stand to those before. */
@@ -192,6 +200,7 @@ static void write_existing(const struct apply *apply, struct json *json)
 	}
 	json_begin_object(json, "existing");
 	set_report_json(apply->existing, json);
+	json_uint(json, "kept", apply->existing->kept);
 	json_end_object(json);
 }
 

@@ -94,7 +94,10 @@ static enum change_result plan(struct set_job *job, const struct snapshot_row *r
 	*ret_reason = CHANGE_REASON_NONE;
 	if (!rule)
 		return CHANGE_SKIPPED;
-	policy_existing_settings(rule, row, &settings);
+	if (policy_existing_keeps(rule, row))
+		job->kept++;
+	if (!policy_existing_settings(rule, row, &settings))
+		return CHANGE_SKIPPED;
 	return change_plan_row(row, &settings, ret, ret_reason);
 }
 

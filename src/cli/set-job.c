@@ -74,7 +74,7 @@ static void forget(struct set_job *job)
 {
 	change_set_clear(&job->set);
 	memset(job->counts, 0, sizeof(job->counts));
-	job->matched = job->lost = job->lost_on = job->retry = 0;
+	job->matched = job->lost = job->lost_on = job->kept = job->retry = 0;
 	free(job->standing);
 	job->standing = NULL;
 }

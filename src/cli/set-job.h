@@ -73,6 +73,7 @@ struct set_job {
 	size_t counts[SET_RESULTS];
 	size_t lost;    /* sockets with a value of the sysctl's that undo cannot give back */
 	size_t lost_on; /* of those: where it rules, since keepalive is on */
+	size_t kept;    /* a policy: connections that mode default leaves something of their own */
 	struct snapshot_report report;
 	bool met_mptcp;
 

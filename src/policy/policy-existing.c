@@ -3,6 +3,8 @@
 
 #include <netinet/tcp.h>
 
+#include "sockets/change.h"
+
 const struct policy_rule *policy_existing(const struct policy *policy, const struct socket_row *row,
 					  const struct selector_owner *owner)
 {
@@ -14,12 +16,7 @@ const struct policy_rule *policy_existing(const struct policy *policy, const str
 	for (size_t i = 0; i < policy->n_rules && !rule; i++)
 		if (selector_matches(&policy->rules[i].selector, row, owner))
 			rule = &policy->rules[i];
-	if (!rule || rule->mode == POLICY_LEAVE)
-		return NULL;
-	if (rule->mode == POLICY_DEFAULT &&
-	    (!(row->known & ROW_KNOWN_KEEPALIVE) || row->flags & ROW_KEEPALIVE))
-		return NULL;
-	return rule;
+	return rule && rule->mode != POLICY_LEAVE ? rule : NULL;
 }
 
 /* What a program has written into a field that a rule of mode default would fill in. */
@@ -39,16 +36,42 @@ static uint32_t own_fields(const struct snapshot_row *row)
 	return own & e->settings.fields;
 }
 
-void policy_existing_settings(const struct policy_rule *rule, const struct snapshot_row *row,
+/* As mode enforce would. */
+static void all_settings(const struct policy_rule *rule, const struct snapshot_row *row,
+			 struct tcpkeep_settings *ret)
+{
+	*ret = rule->settings;
+	if (row->socket.state == TCP_SYN_SENT)
+		ret->fields &= ~(uint32_t)TCPKEEP_USER_TIMEOUT;
+}
+
+bool policy_existing_settings(const struct policy_rule *rule, const struct snapshot_row *row,
 			      struct tcpkeep_settings *ret)
 {
-	struct tcpkeep_settings settings = rule->settings;
+	const struct socket_row *socket = &row->socket;
 
-	if (rule->mode == POLICY_DEFAULT)
-		settings.fields &= ~own_fields(row);
-	if (row->socket.state == TCP_SYN_SENT)
-		settings.fields &= ~(uint32_t)TCPKEEP_USER_TIMEOUT;
-	*ret = settings;
+	all_settings(rule, row, ret);
+	if (rule->mode != POLICY_DEFAULT)
+		return true;
+	ret->fields &= ~own_fields(row);
+	if (socket->known & ROW_KNOWN_KEEPALIVE && !(socket->flags & ROW_KEEPALIVE))
+		return true;
+	ret->fields = 0;
+	return false;
+}
+
+bool policy_existing_keeps(const struct policy_rule *rule, const struct snapshot_row *row)
+{
+	struct tcpkeep_settings given, all;
+	enum change_reason reason;
+	struct change_kind kind;
+
+	if (rule->mode != POLICY_DEFAULT)
+		return false;
+	policy_existing_settings(rule, row, &given);
+	all_settings(rule, row, &all);
+	all.fields &= ~given.fields;
+	return change_plan_row(row, &all, &kind, &reason) == CHANGE_DONE;
 }
 
 bool policy_asks_owner(const struct policy *policy)

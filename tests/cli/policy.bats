@@ -78,6 +78,13 @@ own_cgroup() {
 		[ "$status" -eq 4 ]
 		[[ $stderr == *": not permitted; run it as root (sudo), "* ]]
 	done
+	# Refused, it names the cgroup that was asked for.
+	run --separate-stderr setpriv --reuid 65534 --regid 65534 --clear-groups -- \
+		"$TCPKEEP" policy apply policy.conf --cgroup "$GROUP" --json
+	[ "$status" -eq 4 ]
+	[ "$(jq -c '[.applied, .cgroup]' <<<"$output")" = "[false,\"$GROUP\"]" ]
+	run --separate-stderr setpriv --reuid 65534 --regid 65534 --clear-groups -- "$TCPKEEP" policy apply policy.conf --json
+	[ "$(jq -r .cgroup <<<"$output")" = / ]
 }
 
 @test "apply, status, apply again, remove" {
@@ -651,17 +658,21 @@ rule "program" { program = "python3*" peer = ":5432,:5435" time = 62 user-timeou
 rule "held" { peer = ":9" mode = "enforce" time = 9 }
 END
 	sed -i 's/":5432,:5435"/{ ":5432", ":5435" }/' policy.conf
+	# many0: the program has turned it on.
+	local kept='1 keeps values of its own: mode "default" leaves those, mode "enforce" changes them'
 
 	run --separate-stderr "$TCPKEEP" policy apply policy.conf --cgroup "$GROUP" --existing --dry-run
 	[ "$status" -eq 0 ]
-	[ "${lines[-1]}" = "Open connections: 5 to change, 0 held already" ]
+	[ "${lines[-2]}" = "Open connections: 5 to change, 0 held already" ]
+	[ "${lines[-1]}" = "$kept" ]
 	expect v4 "0 7200 75 9 0 alive"
 	run "$TCPKEEP" policy status --cgroup "$GROUP"
 	[ "$status" -eq 1 ]
 
 	run --separate-stderr "$TCPKEEP" policy apply policy.conf --cgroup "$GROUP" --existing
 	[ "$status" -eq 0 ]
-	[ "${lines[-1]}" = "Open connections: 5 changed, 0 held already (tcpkeep set --undo 1)" ]
+	[ "${lines[-2]}" = "Open connections: 5 changed, 0 held already (tcpkeep set --undo 1)" ]
+	[ "${lines[-1]}" = "$kept" ]
 	expect v4 "1 62 75 9 120000 alive"
 	expect v6 "1 61 21 4 0 alive"
 	expect mapped "1 61 21 4 0 alive"
@@ -696,6 +707,50 @@ END
 	"$TCPKEEP" policy apply policy.conf --cgroup "$GROUP" --existing
 	expect many0 "1 62 22 9 90000 alive"
 	expect many1 "1 62 22 9 90000 alive"
+}
+
+@test "apply --existing tells how many keep values of their own: made under an earlier policy, or given back by an undo" {
+	own_cgroup
+	echo 'rule "a" { peer = ":5435" time = 250 intvl = 75 }' >policy.conf
+	"$TCPKEEP" policy apply policy.conf --cgroup "$GROUP"
+	hold 4
+	expect many3 "1 250 75 9 0 alive"
+	sed -i 's/250/60/; s/75/10/' policy.conf
+	for dry in --dry-run ""; do
+		run --separate-stderr "$TCPKEEP" policy apply policy.conf --cgroup "$GROUP" --existing $dry
+		[ "$status" -eq 0 ]
+		[[ ${lines[-2]} == "Open connections: 0 "*", 0 held already" ]]
+		[ "${lines[-1]}" = '4 keep values of their own: mode "default" leaves those, mode "enforce" changes them' ]
+		expect many3 "1 250 75 9 0 alive"
+	done
+	run --separate-stderr "$TCPKEEP" policy apply policy.conf --cgroup "$GROUP" --existing --json
+	[ "$(jq -c '[.existing.matched, .existing.changed, .existing.kept]' <<<"$output")" = '[0,0,4]' ]
+	# As the rule has it: nothing is left to tell. A program that goes its own way is one.
+	for i in 0 1 2 3; do
+		echo "put many$i time 60" >&8 && read -t 20 -r _ <&9
+		echo "put many$i intvl 10" >&8 && read -t 20 -r _ <&9
+	done
+	run --separate-stderr "$TCPKEEP" policy apply policy.conf --cgroup "$GROUP" --existing
+	[ "${lines[-1]}" = "Open connections: 0 changed, 0 held already" ]
+	echo "put many2 time 500" >&8 && read -t 20 -r _ <&9
+	run --separate-stderr "$TCPKEEP" policy apply policy.conf --cgroup "$GROUP" --existing
+	[ "${lines[-1]}" = '1 keeps values of its own: mode "default" leaves those, mode "enforce" changes them' ]
+
+	# The sysctl's values can be written back, and are the socket's own from then on.
+	for i in 0 1 2 3; do echo "put many$i on 0" >&8 && read -t 20 -r _ <&9; done
+	echo 'rule "a" { peer = ":5432" time = 60 intvl = 10 }' >policy.conf
+	run --separate-stderr "$TCPKEEP" policy apply policy.conf --cgroup "$GROUP" --existing
+	[[ ${lines[-1]} == "Open connections: 1 changed, 0 held already (tcpkeep set --undo "* ]]
+	"$TCPKEEP" set --undo
+	expect v4 "0 7200 75 9 0 alive"
+	run --separate-stderr "$TCPKEEP" policy apply policy.conf --cgroup "$GROUP" --existing
+	[[ ${lines[-2]} == "Open connections: 1 changed, 0 held already "* ]]
+	[ "${lines[-1]}" = '1 keeps values of its own: mode "default" leaves those, mode "enforce" changes them' ]
+	expect v4 "1 7200 75 9 0 alive"
+	sed -i 's/time/mode = enforce time/' policy.conf
+	run --separate-stderr "$TCPKEEP" policy apply policy.conf --cgroup "$GROUP" --existing --json
+	[ "$(jq -c '[.existing.changed, .existing.kept]' <<<"$output")" = '[1,0]' ]
+	expect v4 "1 60 10 9 0 alive"
 }
 
 @test "apply --existing keeps to the cgroup and what is beneath it" {

@@ -177,7 +177,7 @@ server_accepted() {
 	echo "$output"
 	[ "$status" -eq 0 ]
 	# The one, and Java's that is off: that its program has turned it off cannot be seen.
-	[[ ${lines[-1]} == "Open connections: $changed changed, "* ]]
+	[[ $output == *$'\n'"Open connections: $changed changed, "* ]]
 	client_is old $SILENT "$OURS"
 }
 
