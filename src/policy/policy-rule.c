@@ -76,19 +76,59 @@ static bool take_profile_name(struct policy_reader *reader, const struct policy_
 	return true;
 }
 
+static bool has_value(const struct policy_entry *entry, const struct policy_word *value)
+{
+	for (size_t i = 0; i < entry->n_values; i++)
+		if (entry->values[i].len == value->len &&
+		    memcmp(entry->values[i].text, value->text, value->len) == 0)
+			return true;
+	return false;
+}
+
+/* What one of them asks for the other one refuses, word for word. */
+static bool excludes(const struct policy_entry *is, const struct policy_entry *is_not)
+{
+	for (size_t i = 0; i < is->n_values; i++)
+		if (!has_value(is_not, &is->values[i]))
+			return false;
+	return is->n_values > 0;
+}
+
+/* The same selector twice, by what may have been meant. */
+static void tell_repeated(struct policy_reader *reader, const struct policy_entry *first,
+			  const struct policy_entry *second)
+{
+	const struct policy_entry *is = first->op == POLICY_IS_NOT ? second : first;
+	unsigned line = second->key.line;
+	char key[POLICY_SHOWN_MAX];
+
+	policy_show(&second->key, key);
+	if (first->op == second->op)
+		policy_fail(reader, line,
+			    "%s: stands twice in one block; several values go into one: "
+			    "%s %s { \"...\", \"...\" }",
+			    key, key, first->op == POLICY_IS_NOT ? "!=" : "=");
+	else if (excludes(is, is == first ? second : first))
+		policy_fail(
+			reader, line,
+			"%s: stands in one block with = and with != for the same: no connection "
+			"can ever match; leave one out",
+			key);
+	else
+		policy_fail(reader, line,
+			    "%s: stands in one block with = and with !=; an exception is a rule of "
+			    "its own, above this one: mode = \"leave\"",
+			    key);
+}
+
 /* Each selector once: two would both have to hold, where a list was meant. */
 static bool is_repeated(struct policy_reader *reader, const struct policy_block *block,
 			const struct policy_entry *entry)
 {
-	char key[POLICY_SHOWN_MAX];
-
-	policy_show(&entry->key, key);
 	for (const struct policy_entry *e = block->entries; e < entry; e++)
-		if (policy_word_is(&e->key, key)) {
-			policy_fail(reader, entry->key.line,
-				    "%s: stands twice in one block; several values go into one: "
-				    "%s = { \"...\", \"...\" }",
-				    key, key);
+		if (e->key.len == entry->key.len &&
+		    memcmp(e->key.text, entry->key.text, e->key.len) == 0) {
+			tell_repeated(reader, e, entry);
 			return true;
 		}
 	return false;

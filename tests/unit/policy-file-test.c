@@ -155,6 +155,19 @@ static void what_is_given_twice_is_refused(void **state)
 		"6: rule \"a\": there is one of this name in text:1; each rule needs its own\n"
 		"8: profile \"p\": there is one of this name in text:7; each needs its own\n"
 		"9: profile: stands twice in one block; a rule has one at most\n");
+	/* With and without: a list is no advice. */
+	refused("rule a { program = psql\n program != psql on }\n"
+		"rule b { user != { root, daemon }\n user = root on }\n"
+		"rule c { program = pg_*\n program != pg_dump on }\n"
+		"rule d { peer != :1\n peer != :2 on }",
+		"2: program: stands in one block with = and with != for the same: no connection can "
+		"ever match; leave one out\n"
+		"4: user: stands in one block with = and with != for the same: no connection can ever "
+		"match; leave one out\n"
+		"6: program: stands in one block with = and with !=; an exception is a rule of its own, "
+		"above this one: mode = \"leave\"\n"
+		"8: peer: stands twice in one block; several values go into one: peer != { \"...\", "
+		"\"...\" }\n");
 }
 
 static void rules_without_sense_are_refused(void **state)
