@@ -146,6 +146,21 @@ static void print_row(const char *name, const char *mode, const struct policy_ke
 	printf("\n");
 }
 
+/* A redis-server gives what it accepts values of its own, and is counted all the same. */
+static void print_legend(const struct policy_kernel_status *status)
+{
+	bool has_set = false;
+
+	for (size_t i = 0; i < status->n_rules; i++)
+		has_set |= status->rules[i].mode == POLICY_DEFAULT && status->rules[i].set > 0;
+	if (has_set)
+		wrap_print(
+			stdout, 4,
+			"%sSET: given when the connection was made; in mode default the program may have "
+			"changed it since: 'tcpkeep list' shows what holds.%s",
+			colour(COLOUR_DIM), colour(COLOUR_NONE));
+}
+
 /* Two lines for each: the second one, of any length, is wrapped, so that the first fits 80 columns
  * whatever the rule is. */
 void policy_rules_print(const struct policy_kernel_status *status, const struct policy *written)
@@ -165,4 +180,5 @@ void policy_rules_print(const struct policy_kernel_status *status, const struct 
 		print_row(shown, policy_mode_name(rule->mode), rule, &widths);
 		print_rule_text(rule, policy_rule_written(status, i, written));
 	}
+	print_legend(status);
 }

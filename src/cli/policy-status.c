@@ -423,6 +423,18 @@ static int show(const struct policy_kernel_status *status, void *userdata)
 	return 0;
 }
 
+/* Nothing is there to hold the file that was named against; that it cannot be read is worth a word
+ * all the same. */
+static void say_file(const struct policy_call *call)
+{
+	_cleanup_(policy_file_free) struct policy_file file = {0};
+
+	policy_file_read(call->file, &file);
+	if (file.result < 0)
+		say_error("policy status: %s%s", file.error.message,
+			  file.errors ? "; 'tcpkeep policy check' tells them" : "");
+}
+
 int policy_verb_status(const struct policy_call *call)
 {
 	struct walk walk = {.call = call};
@@ -447,6 +459,8 @@ int policy_verb_status(const struct policy_call *call)
 		if (call->args->cgroup)
 			policy_list_others(call);
 	}
+	if (r == 0 && call->file)
+		say_file(call);
 	if (r == 0)
 		return EXIT_FAILED;
 	return walk.not_whole ? EXIT_PARTLY : EXIT_DONE;

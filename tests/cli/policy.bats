@@ -97,6 +97,18 @@ own_cgroup() {
 	run "$TCPKEEP" policy status --cgroup "$GROUP"
 	[ "$status" -eq 1 ]
 	[ "$output" = "No policy is in force for this cgroup." ]
+	# What is named and is none is told also where there is nothing to hold it against.
+	echo 'rule' >broken.conf
+	for json in "" --json; do
+		run --separate-stderr "$TCPKEEP" policy status nosuch.conf --cgroup "$GROUP" $json
+		[ "$status" -eq 1 ]
+		[ "$stderr" = "tcpkeep: policy status: nosuch.conf cannot be read: No such file or directory" ]
+		run --separate-stderr "$TCPKEEP" policy status broken.conf --cgroup "$GROUP" $json
+		[ "$stderr" = "tcpkeep: policy status: broken.conf has errors; 'tcpkeep policy check' tells them" ]
+		run --separate-stderr "$TCPKEEP" policy status policy.conf --cgroup "$GROUP" $json
+		[ "$status" -eq 1 ]
+		[ -z "$stderr" ]
+	done
 
 	run --separate-stderr "$TCPKEEP" policy apply policy.conf --cgroup "$GROUP"
 	[ "$status" -eq 0 ]
@@ -485,6 +497,18 @@ END
 	run "$TCPKEEP" policy status --cgroup "$GROUP" --json
 	[ "$(jq -c '[.rules[] | [.name, .set, .failed]]' <<<"$output")" = '[["leave",0,0],["in",1,0],["out",2,0]]' ]
 	[ "$(jq -c '[.rules[].matched]' <<<"$output")" = '[1,1,2]' ]
+	# It counts what was given, also where the program has changed it since.
+	run connection 7003 500
+	[ "${lines[0]}" = "1 500 21 4" ]
+	run "$TCPKEEP" policy status --cgroup "$GROUP"
+	[[ $output =~ out\ +default\ +3\ +3\ +0\ +0 ]]
+	[ "${lines[-1]}" = "SET: given when the connection was made; in mode default the program may have changed it since: 'tcpkeep list' shows what holds." ]
+	sed -i 's/ }$/ mode = enforce }/' policy.conf
+	sed -i '1d' policy.conf
+	"$TCPKEEP" policy apply policy.conf --cgroup "$GROUP"
+	connection 7003
+	run "$TCPKEEP" policy status --cgroup "$GROUP"
+	[[ $output != *"SET:"* ]]
 }
 
 # counts: what the rules have matched, and since when they count.
