@@ -13,11 +13,11 @@
  * Listeners that were there before are found at apply, by who holds them. The user and the cgroup
  * are those of the socket, which are fixed at socket(). A namespace's name is looked up at apply.
  *
- * -EPERM: the privilege (CAP_BPF, CAP_NET_ADMIN, CAP_SYS_ADMIN); -EOPNOTSUPP: this kernel or this
- * build of tcpkeep lacks what it takes; -ENOENT: no such cgroup; -EBUSY: a program of somebody else
- * wants the cgroup for itself; -EEXIST: a newer tcpkeep's policy is there; -EINVAL, -E2BIG: the
- * policy is one that the kernel side cannot express, with the rule's name. Always with words
- * (ret_error may be NULL).
+ * -EPERM: the privilege (root's; or CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN, CAP_SYS_ADMIN and
+ * CAP_DAC_OVERRIDE); -EOPNOTSUPP: this kernel or this build of tcpkeep lacks what it takes;
+ * -ENOENT: no such cgroup; -EBUSY: a program of somebody else wants the cgroup for itself; -EEXIST:
+ * a newer tcpkeep's policy is there; -EINVAL, -E2BIG: the policy is one that the kernel side cannot
+ * express, with the rule's name. Always with words (ret_error may be NULL).
  */
 #pragma once
 

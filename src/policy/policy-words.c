@@ -20,9 +20,9 @@ int policy_words(int r, struct tcpkeep_error *ret_error)
 		return error_set(
 			ret_error, -EPERM,
 			"not permitted; run it as root (sudo), or with CAP_BPF, CAP_PERFMON, "
-			"CAP_NET_ADMIN and CAP_SYS_ADMIN; without them 'tcpkeep run' gives keepalive "
-			"to programs that you start, and 'tcpkeep sysctl' tells what the others begin "
-			"with");
+			"CAP_NET_ADMIN, CAP_SYS_ADMIN and CAP_DAC_OVERRIDE; without them 'tcpkeep "
+			"run' gives keepalive to programs that you start, 'tcpkeep sysctl' its values "
+			"to others");
 	case -EMFILE:
 	case -ENFILE:
 		return error_set(ret_error, r, "no descriptors: %s; raise the limit (ulimit -n)",

@@ -87,6 +87,48 @@ own_cgroup() {
 	[ "$(jq -r .cgroup <<<"$output")" = / ]
 }
 
+# with_caps CAPABILITIES COMMAND...: as root without any other; user_with_caps: as somebody else.
+with_caps() {
+	setpriv --bounding-set="-all$1" --inh-caps="-all$1" -- "${@:2}"
+}
+user_with_caps() {
+	setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps="-all$1" --ambient-caps="-all$1" -- "${@:2}"
+}
+
+@test "each verb takes the capabilities that the manual page tells" {
+	own_cgroup
+	local on=(--cgroup "$GROUP") three=,+bpf,+perfmon,+net_admin
+	echo 'rule "a" { program = x on mode = enforce }' >policy.conf
+	chmod 755 . && chmod 644 policy.conf
+	# The first one; then, with a policy in force, it is to be read.
+	with_caps "$three" "$TCPKEEP" policy apply policy.conf "${on[@]}"
+	for words in "apply policy.conf" "apply policy.conf --dry-run" status; do
+		run --separate-stderr with_caps "$three" "$TCPKEEP" policy $words "${on[@]}"
+		[ "$status" -eq 4 ]
+		[[ $stderr == *": not permitted; "*"CAP_SYS_ADMIN"* ]]
+	done
+	with_caps ,+sys_admin "$TCPKEEP" policy status "${on[@]}"
+	with_caps "$three,+sys_admin" "$TCPKEEP" policy apply policy.conf "${on[@]}"
+	# CAP_BPF: for kernels before 5.19.
+	run with_caps ,+bpf "$TCPKEEP" policy remove "${on[@]}"
+	[ "${lines[0]}" = "The policy (1 rule) for new connections of cgroup /${GROUP##*/} was removed." ] ||
+		[ "${lines[0]}" = "The policy for new connections of cgroup /${GROUP##*/} was removed." ]
+	[ ! -e /sys/fs/bpf/tcpkeep ]
+	for without in bpf perfmon net_admin; do
+		run --separate-stderr with_caps "${three/,+$without/}" "$TCPKEEP" policy apply policy.conf "${on[@]}"
+		[ "$status" -eq 4 ]
+		[ ! -e /sys/fs/bpf/tcpkeep ]
+	done
+	# Root's files.
+	"$TCPKEEP" policy apply policy.conf "${on[@]}"
+	for words in "apply policy.conf" status remove; do
+		run --separate-stderr user_with_caps "$three,+sys_admin" "$TCPKEEP" policy $words "${on[@]}"
+		[ "$status" -eq 4 ]
+		[[ $stderr == *": not permitted; "*"CAP_DAC_OVERRIDE; without them "* ]]
+		user_with_caps "$three,+sys_admin,+dac_override" "$TCPKEEP" policy $words "${on[@]}"
+	done
+}
+
 @test "apply, status, apply again, remove" {
 	own_cgroup
 	printf 'rule "a" { peer = ":7001" time = 61 }\nrule "b" { peer = ":7002" mode = leave }\n' >policy.conf
