@@ -82,7 +82,8 @@ struct command {
 	enum completes operands;
 	const char *verbs; /* what the first operand may be, with blanks between; NULL: no such */
 	bool has_json;
-	bool takes_rest; /* takes "-- COMMAND..." */
+	const char *json_help; /* what --json prints; NULL: an object for each row */
+	bool takes_rest;       /* takes "-- COMMAND..." */
 	int (*run)(const struct invocation *invocation);
 };
 

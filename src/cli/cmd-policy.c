@@ -184,5 +184,6 @@ const struct command command_policy = {
 	.operands = COMPLETES_FILES,
 	.verbs = "check apply status remove",
 	.has_json = true,
+	.json_help = "one JSON object; status: one for each policy",
 	.run = run,
 };

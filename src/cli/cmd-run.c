@@ -398,6 +398,7 @@ const struct command command_run = {
 	.args_size = sizeof(struct run_args),
 	.operands = COMPLETES_SETTINGS,
 	.has_json = true,
+	.json_help = "--report: as one JSON object",
 	.takes_rest = true,
 	.run = run,
 };

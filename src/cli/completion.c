@@ -192,11 +192,13 @@ static void zsh_option(const struct option *option)
 
 static void zsh_command(const struct command *command)
 {
+	const struct option json = options_json_of(command);
+
 	printf("\t%s)\n\t\t_arguments -S", command->name);
 	for (size_t i = 0; i < command->n_options; i++)
 		zsh_option(&command->options[i]);
 	if (command->has_json)
-		zsh_option(&option_json);
+		zsh_option(&json);
 	zsh_option(&option_help);
 	if (n_setting_words(command) == 3)
 		printf(" \\\n\t\t\t'*:setting:_tcpkeep_sysctls'");
@@ -306,13 +308,15 @@ static void fish_words(const char *command, const char *const *words, size_t n, 
 
 static void fish_command(const struct command *command)
 {
+	const struct option json = options_json_of(command);
+
 	printf("complete -c tcpkeep -n __fish_use_subcommand -a %s -d ", command->name);
 	fish_quoted(command->summary);
 	putchar('\n');
 	for (size_t i = 0; i < command->n_options; i++)
 		fish_option(command->name, &command->options[i]);
 	if (command->has_json)
-		fish_option(command->name, &option_json);
+		fish_option(command->name, &json);
 	fish_option(command->name, &option_help);
 	if (n_setting_words(command) > 0)
 		fish_words(command->name, setting_words, n_setting_words(command), "setting");

@@ -94,13 +94,15 @@ static void print_usage(const struct command *command)
 
 void help_print(const struct command *command)
 {
+	const struct option json = options_json_of(command);
+
 	print_usage(command);
 	print_about(command->about);
 	fputs("\nOptions:\n", stdout);
 	for (size_t i = 0; i < command->n_options; i++)
 		print_option(&command->options[i]);
 	if (command->has_json)
-		print_option(&option_json);
+		print_option(&json);
 	print_option(&option_help);
 	printf("\nExamples:\n%s\n\nThe whole story: man tcpkeep-%s; about keepalive: man 7 tcpkeep\n",
 	       command->examples, command->name);

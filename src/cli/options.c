@@ -11,6 +11,15 @@
 const struct option option_help = {.name = "help", .help = "show this help", .short_name = 'h'};
 const struct option option_json = {.name = "json", .help = "one JSON object per row"};
 
+struct option options_json_of(const struct command *command)
+{
+	struct option option = option_json;
+
+	if (command->json_help)
+		option.help = command->json_help;
+	return option;
+}
+
 #define MAX_OPTIONS 32
 #define SHOWN_MAX   64
 

@@ -7,6 +7,9 @@
 /* What every command has, and what those have that say so. */
 extern const struct option option_help, option_json;
 
+/* --json, as this command helps with it. */
+struct option options_json_of(const struct command *command);
+
 /*
  * Fills invocation->args (args_size zeroed bytes of the command), operands and rest from argv[1..].
  * operands has room for argc. Says what is wrong, with the nearest option, and returns EXIT_USAGE;

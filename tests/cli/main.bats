@@ -77,6 +77,13 @@ all_commands() {
 	[ "$status" -eq 2 ]
 }
 
+@test "--json says what it prints: not everywhere is there a row" {
+	for words in "list:one JSON object per row" "policy:one JSON object; status: one for each policy" "run:--report: as one JSON object"; do
+		"$TCPKEEP" "${words%%:*}" --help | grep -qx -- "  --json  *${words#*:}"
+		"$TCPKEEP" --completion fish | grep "__fish_seen_subcommand_from ${words%%:*}'.* -l json " | grep -q -- "${words#*:}"
+	done
+}
+
 @test "every command has help of at most 80 columns and a man page that names each option" {
 	for command in $(all_commands); do
 		run "$TCPKEEP" "$command" --help
