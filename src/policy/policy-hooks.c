@@ -109,6 +109,19 @@ int policy_link_holds(int link_fd)
 	return info.type == BPF_LINK_TYPE_CGROUP && info.cgroup.cgroup_id != 0;
 }
 
+uint32_t policy_link_program(int link_fd)
+{
+	struct bpf_link_info info = {0};
+	__u32 len = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(link_fd, &info, &len) == 0 ? info.prog_id : 0;
+}
+
+int policy_hook_take_over(struct policy_fds *fds, int link_fd)
+{
+	return bpf_link_update(link_fd, fds->sock_ops, NULL) < 0 ? -errno : 0;
+}
+
 uint32_t policy_program_id(int fd)
 {
 	struct bpf_prog_info info = {0};

@@ -23,6 +23,13 @@ void policy_hook_detach(const struct policy_fds *fds, unsigned hook, int cgroup_
 /* 1: the link holds its program on its cgroup; 0: somebody took it away, or the cgroup is gone. */
 int policy_link_holds(int link_fd);
 
+/* Which program it holds; 0: it is none. */
+uint32_t policy_link_program(int link_fd);
+
+/* From here on the link holds our sock_ops program in the place of its own, in one step:
+ * kernel/bpf/cgroup.c, cgroup_bpf_replace(), Linux 5.7. 0 or -errno. */
+int policy_hook_take_over(struct policy_fds *fds, int link_fd);
+
 /* 0: it is none. */
 uint32_t policy_program_id(int fd);
 

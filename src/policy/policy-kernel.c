@@ -6,8 +6,9 @@
  *    under a name that says unfinished; then they get their name, then the policy, in one step;
  *  - the next ones: that one step, with all that it needs made before it; none when the very same
  *    is in force;
- *  - another build of tcpkeep: like a first one; then the old goes. In between both are in force;
- *    the old is asked first, and what it has set the new leaves alone;
+ *  - another build of tcpkeep: a new place with the policy in it, attached to nothing; then the
+ *    old one's link gets the new program, in one step; then the link's pin moves, the new place
+ * gets its name, and the old one goes. A kill between these is put in order by whoever comes next;
  *  - remove: the policy goes in one step, then what is left of it.
  */
 #include "policy-kernel.h"
@@ -37,6 +38,8 @@ struct apply {
 	struct policy_pins pins;
 	struct policy_target target;
 	struct policy_place place; /* where it goes; name "": a new one */
+	struct policy_place elder; /* another build's; name "": none */
+	int elder_link;            /* that holds its program; -1: somebody has detached it */
 	struct policy_fds fds;
 	struct policy_set *set;
 };
@@ -44,6 +47,7 @@ struct apply {
 static void apply_free(struct apply *apply)
 {
 	policy_fds_close(&apply->fds);
+	cleanup_close(&apply->elder_link);
 	policy_target_free(&apply->target);
 	free(apply->set);
 	policy_pins_close(&apply->pins);
@@ -70,12 +74,36 @@ static int is_kept(const struct policy_pins *pins, const struct policy_place *pl
 	return r > 0 ? !is_orphan(pins, place, cgroups) : r;
 }
 
+/* What a kill has left between two builds: the kernel runs the new program already. */
+static int finish_takeovers(const struct policy_pins *pins, struct policy_place *places, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		size_t link = i;
+		int r = places[i].unfinished ? policy_place_took_over(pins, places, n, i, &link)
+					     : 0;
+
+		if (r > 0 && link != i)
+			r = policy_place_move(pins, &places[link], &places[i], "sock_ops_link");
+		else if (r == 0)
+			continue;
+		if (r >= 0)
+			r = policy_place_finish(pins, &places[i]);
+		if (r < 0)
+			return r;
+	}
+	policy_places_sort(places, n);
+	return 0;
+}
+
 int policy_tidy(const struct policy_pins *pins, struct cgroups *cgroups,
 		struct policy_place *places, size_t *n)
 {
 	size_t kept = 0;
-	int cleared = 0;
+	int cleared = 0, done;
 
+	done = finish_takeovers(pins, places, *n);
+	if (done < 0)
+		return done;
 	for (size_t i = 0; i < *n; i++) {
 		bool older = kept > 0 && places[kept - 1].cgroup == places[i].cgroup;
 		int r = older ? 0 : is_kept(pins, &places[i], cgroups);
@@ -110,6 +138,21 @@ static int newer(const struct apply *apply, unsigned layout)
 				   sizeof(shown)));
 }
 
+/* What another build has put in force is taken over, if nobody has detached it. */
+static int meet_elder(struct apply *apply, const struct policy_place *place)
+{
+	_cleanup_close_ int link = policy_place_get(&apply->pins, place, "sock_ops_link");
+
+	apply->report.upgraded = true;
+	if (link < 0)
+		return link == -ENOENT ? 0 : link;
+	if (policy_link_holds(link) <= 0)
+		return 0;
+	apply->elder = *place;
+	apply->elder_link = steal_fd(&link);
+	return 0;
+}
+
 /* The place of this cgroup that is in force, if it is one that this build can go on with. */
 static int choose_place(struct apply *apply)
 {
@@ -135,7 +178,7 @@ static int choose_place(struct apply *apply)
 		if (r == 0 && meta.layout == POLICY_LAYOUT && meta.build == policy_build_id())
 			apply->place = places[i];
 		else if (r == 0)
-			apply->report.upgraded = true;
+			r = meet_elder(apply, &places[i]);
 		else if (r == -ENOENT || r == -EINVAL)
 			apply->report.damaged = true;
 		else
@@ -177,9 +220,10 @@ static int make_place(struct apply *apply)
 	r = policy_load(apply->target.id, &apply->fds);
 	if (r < 0)
 		return policy_load_words(r, apply->error);
+	meta.program = policy_program_id(apply->fds.sock_ops);
 	/* Attached with nothing in it: inert. Pinned at once, so that it is found after a kill. */
 	r = policy_place_make(&apply->pins, apply->target.id, &apply->fds, &meta, &apply->place);
-	if (r < 0)
+	if (r < 0 || apply->elder_link >= 0)
 		return r;
 	r = policy_hook_attach(&apply->fds, POLICY_HOOK_SOCK_OPS, apply->target.fd, apply->error);
 	if (r == 0)
@@ -280,6 +324,22 @@ static int remove_others(struct apply *apply)
 	return r < 0 ? r : 0;
 }
 
+/* From the other build's program to ours. Listeners that were made while ours was not attached yet
+ * are looked for once more. */
+static int take_over(struct apply *apply)
+{
+	int r;
+
+	r = policy_hook_take_over(&apply->fds, apply->elder_link);
+	if (r < 0)
+		return r;
+	apply->fds.sock_ops_link = steal_fd(&apply->elder_link);
+	if (apply->set->needs & POLICY_NEEDS_PROGRAM)
+		policy_tag_asked(&apply->fds);
+	r = policy_place_move(&apply->pins, &apply->elder, &apply->place, "sock_ops_link");
+	return r < 0 ? r : policy_place_finish(&apply->pins, &apply->place);
+}
+
 static int apply_locked(struct apply *apply)
 {
 	bool made;
@@ -296,8 +356,10 @@ static int apply_locked(struct apply *apply)
 	if (r < 0)
 		return r;
 	r = swap(apply);
-	/* Nothing is in it: without it the machine is as it was. */
-	if (r < 0 && made)
+	if (r == 0 && apply->elder_link >= 0)
+		r = take_over(apply);
+	/* Nothing is in it, or it decides nothing: without it the machine is as it was. */
+	if (r < 0 && made && (apply->elder_link >= 0 || !apply->elder.name[0]))
 		policy_place_remove(&apply->pins, &apply->place);
 	if (r < 0)
 		return r;
@@ -319,6 +381,7 @@ int policy_kernel_apply(const struct policy *policy, const struct policy_apply_o
 		.pins = {.fd = -1},
 		.fds = POLICY_FDS_NONE,
 		.target = {.fd = -1},
+		.elder_link = -1,
 	};
 	struct policy_unknown unknown;
 	int r;

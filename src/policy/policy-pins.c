@@ -151,6 +151,12 @@ static int compare(const void *a, const void *b)
 	return x->generation > y->generation ? -1 : x->generation < y->generation;
 }
 
+void policy_places_sort(struct policy_place *places, size_t n)
+{
+	if (n > 0)
+		qsort(places, n, sizeof(*places), compare);
+}
+
 static void close_dir(DIR **dir)
 {
 	if (*dir)
@@ -177,8 +183,7 @@ int policy_pins_list(const struct policy_pins *pins, struct policy_place **ret, 
 		places = grown;
 		places[n++] = place;
 	}
-	if (n > 0)
-		qsort(places, n, sizeof(*places), compare);
+	policy_places_sort(places, n);
 	*ret = steal_pointer(&places);
 	*ret_n = n;
 	return 0;
@@ -422,6 +427,43 @@ bool policy_fds_whole(const struct policy_fds *fds)
 		if (*fd_at(fds, i) < 0 && strcmp(pins_of[i].kind, LINK) != 0)
 			return false;
 	return true;
+}
+
+int policy_place_took_over(const struct policy_pins *pins, const struct policy_place *places,
+			   size_t n, size_t which, size_t *ret_link)
+{
+	struct policy_meta meta;
+	int r;
+
+	r = policy_place_meta(pins, &places[which], &meta);
+	if (r == -ENOENT || r == -EINVAL || (r == 0 && meta.program == 0))
+		return 0;
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		_cleanup_close_ int link = -1;
+
+		if (places[i].cgroup != places[which].cgroup)
+			continue;
+		link = policy_place_get(pins, &places[i], "sock_ops_link");
+		if (link == -ENOENT)
+			continue;
+		if (link < 0)
+			return link;
+		if (policy_link_holds(link) > 0 && policy_link_program(link) == meta.program) {
+			*ret_link = i;
+			return 1;
+		}
+	}
+	return r;
+}
+
+int policy_place_move(const struct policy_pins *pins, const struct policy_place *from,
+		      const struct policy_place *to, const char *name)
+{
+	char old[PATH_SIZE], new[PATH_SIZE];
+
+	path_of(pins, from, name, old);
+	path_of(pins, to, name, new);
+	return rename(old, new) < 0 ? -errno : 0;
 }
 
 static int remove_pins(const char *path)

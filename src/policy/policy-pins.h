@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Where policies are pinned in bpffs: tcpkeep/CGROUP-GENERATION/, both as 16 hexadecimal digits.
- * One that is being made ends in "-new" and decides nothing; of two for one cgroup the younger
- * counts. These names, the pin "meta" with its first 16 bytes, "sets", "sock_ops_link", and that a
- * policy is gone when its links are detached hold for every layout: so each tcpkeep can take away
- * what any other has left.
+ * One that is being made ends in "-new" and decides nothing, unless the link of the one before it
+ * runs its program already; of two for one cgroup the younger counts. These names, the pin "meta"
+ * with its first 16 bytes, "sets", "sock_ops_link", and that a policy is gone when its links are
+ * detached hold for every layout: so each tcpkeep can take away what any other has left.
  */
 #pragma once
 
@@ -22,8 +22,8 @@
 struct policy_meta {
 	uint64_t magic;
 	uint32_t layout;
-	uint32_t reserved;
-	uint64_t build; /* policy_build_id() */
+	uint32_t program; /* the id of its sock_ops program; 0: an earlier build's */
+	uint64_t build;   /* policy_build_id() */
 	char version[POLICY_VERSION_TEXT];
 };
 
@@ -48,8 +48,21 @@ struct policy_place {
 int policy_pins_open(bool create, struct policy_pins *ret, struct tcpkeep_error *ret_error);
 void policy_pins_close(struct policy_pins *pins);
 
-/* All places, by cgroup, the youngest of each first; *ret is the caller's to free(). */
+/* All places, by cgroup, the youngest of each first, the unfinished last; *ret is the caller's to
+ * free(). */
 int policy_pins_list(const struct policy_pins *pins, struct policy_place **ret, size_t *ret_n);
+void policy_places_sort(struct policy_place *places, size_t n);
+
+/*
+ * Does the unfinished place decide? 1: a link, its own or that of an elder place of its cgroup,
+ * runs its program, and *ret_link is where that is pinned: in places[*ret_link]. 0 or -errno.
+ */
+int policy_place_took_over(const struct policy_pins *pins, const struct policy_place *places,
+			   size_t n, size_t which, size_t *ret_link);
+
+/* Moves a pin from one place to the other, in one step. 0 or -errno. */
+int policy_place_move(const struct policy_pins *pins, const struct policy_place *from,
+		      const struct policy_place *to, const char *name);
 
 /* A new place, unfinished, with every descriptor in it; policy_place_finish() gives it its name. */
 int policy_place_make(const struct policy_pins *pins, uint64_t cgroup, const struct policy_fds *fds,

@@ -103,42 +103,19 @@ static void one_that_wants_the_cgroup_for_itself(void **state)
 	close(cgroup);
 }
 
-/* Changes what the pins say of who made them. */
-static void pretend(uint32_t layout, uint64_t build)
-{
-	struct policy_pins pins;
-	struct policy_place *places;
-	struct policy_meta meta;
-	uint32_t zero = 0;
-	size_t n;
-	int fd;
-
-	assert_int_equal(policy_pins_open(false, &pins, NULL), 0);
-	assert_int_equal(policy_pins_list(&pins, &places, &n), 0);
-	assert_int_equal(n, 1);
-	fd = policy_place_get(&pins, &places[0], "meta");
-	assert_int_equal(bpf_map_lookup_elem(fd, &zero, &meta), 0);
-	meta.layout = layout;
-	meta.build = build;
-	assert_int_equal(bpf_map_update_elem(fd, &zero, &meta, 0), 0);
-	close(fd);
-	free(places);
-	policy_pins_close(&pins);
-}
-
 static void an_older_tcpkeeps_policy_is_replaced(void **state)
 {
 	struct policy_apply_report report;
 
 	(void)state;
 	world_apply(RULE);
-	pretend(POLICY_LAYOUT, 1);
+	world_pretend(POLICY_LAYOUT, 1);
 	assert_int_equal(world_try_apply("rule 'new' { time = 62 }", &report, NULL), 0);
 	assert_true(report.replaced);
 	assert_true(report.upgraded);
 	assert_int_equal(world_pins(), 2);
 	assert_int_equal(world_connect(&(struct world_subject){0}).client.time_s, 62);
-	pretend(0, 1);
+	world_pretend(0, 1);
 	assert_false(status().readable);
 	assert_int_equal(world_try_apply("rule 'new' { time = 63 }", &report, NULL), 0);
 	assert_true(report.upgraded);
@@ -152,7 +129,7 @@ static void a_newer_tcpkeeps_policy_stays(void **state)
 
 	(void)state;
 	world_apply(RULE);
-	pretend(POLICY_LAYOUT + 1, 1);
+	world_pretend(POLICY_LAYOUT + 1, 1);
 	assert_int_equal(world_try_apply("rule 'new' { time = 62 }", NULL, &error), -EEXIST);
 	assert_non_null(strstr(error.message, "newer"));
 	assert_int_equal(world_connect(&(struct world_subject){0}).client.time_s, 61);

@@ -2,6 +2,7 @@
 #include "policy-world.h"
 
 #include <arpa/inet.h>
+#include <bpf/bpf.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -21,6 +22,7 @@
 
 #include "base/cleanup.h"
 #include "lab/lab.h"
+#include "policy/policy-pins.h"
 #include "sockets/mounts.h"
 #include "unit/unit.h"
 
@@ -292,4 +294,26 @@ int world_wait(pid_t pid)
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
 	return status;
+}
+
+void world_pretend(uint32_t layout, uint64_t build)
+{
+	struct policy_pins pins;
+	struct policy_place *places;
+	struct policy_meta meta;
+	uint32_t zero = 0;
+	size_t n;
+	int fd;
+
+	assert_int_equal(policy_pins_open(false, &pins, NULL), 0);
+	assert_int_equal(policy_pins_list(&pins, &places, &n), 0);
+	assert_int_equal(n, 1);
+	fd = policy_place_get(&pins, &places[0], "meta");
+	assert_int_equal(bpf_map_lookup_elem(fd, &zero, &meta), 0);
+	meta.layout = layout;
+	meta.build = build;
+	assert_int_equal(bpf_map_update_elem(fd, &zero, &meta, 0), 0);
+	close(fd);
+	free(places);
+	policy_pins_close(&pins);
 }

@@ -63,6 +63,9 @@ void world_remove(void);
 /* The counters of a rule in force; fails when there is none. */
 struct policy_kernel_rule world_count(const char *rule);
 
+/* Changes what the pins of the one policy say of who made them. */
+void world_pretend(uint32_t layout, uint64_t build);
+
 /* How many entries bpffs has for tcpkeep: 0 when nothing is left. */
 unsigned world_pins(void);
 
