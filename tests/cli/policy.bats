@@ -107,7 +107,7 @@ user_with_caps() {
 		[ "$status" -eq 4 ]
 		[[ $stderr == *": not permitted; "*"CAP_SYS_ADMIN"* ]]
 	done
-	with_caps ,+sys_admin "$TCPKEEP" policy status "${on[@]}"
+	with_caps ,+net_admin,+sys_admin "$TCPKEEP" policy status "${on[@]}"
 	with_caps "$three,+sys_admin" "$TCPKEEP" policy apply policy.conf "${on[@]}"
 	# CAP_BPF: for kernels before 5.19.
 	run with_caps ,+bpf "$TCPKEEP" policy remove "${on[@]}"
