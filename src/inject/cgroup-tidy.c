@@ -58,7 +58,8 @@ static int is_populated(int events)
 	return at && at[sizeof(key) - 1] == '1';
 }
 
-int cgroup_remove(int parent, const char *name)
+/* With what was made beneath it. -EBUSY: somebody is in it; -ENOENT: it is gone already. */
+static int cgroup_remove(int parent, const char *name)
 {
 	if (unlinkat(parent, name, AT_REMOVEDIR) == 0)
 		return 0;

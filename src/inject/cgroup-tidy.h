@@ -2,12 +2,6 @@
 /* Removing cgroups that nobody is in any more: src/inject/transient-cgroup.h. */
 #pragma once
 
-/*
- * Removes a cgroup with what was made beneath it. -EBUSY: somebody is in it; -ENOENT: it is gone
- * already.
- */
-int cgroup_remove(int parent, const char *name);
-
 /* Removes those below parent whose name begins so, that nobody is in and nobody has locked. */
 void cgroup_tidy(int parent, const char *prefix);
 

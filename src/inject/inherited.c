@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -13,17 +14,24 @@
 /* Without procfs: the numbers that parents hand down. */
 #define LOW_NUMBERS 1024
 
-static void give_one(int fd, const struct plan *plan, struct report *report)
-{
-	struct give wish = {&plan->settings, !plan->enforce, 0, report != NULL};
-	int flags = fcntl(fd, F_GETFD), refused;
-	enum give_outcome outcome;
+/* What is done to each; true: that is enough. */
+struct visit {
+	bool (*socket)(int fd, const struct visit *visit);
+	const struct plan *plan;
+	struct report *report;
+};
 
-	if (flags < 0 || flags & FD_CLOEXEC || !give_is_tcp(fd))
-		return;
+static bool give_one(int fd, const struct visit *visit)
+{
+	struct give wish = {&visit->plan->settings, !visit->plan->enforce, 0,
+			    visit->report != NULL};
+	struct report *report = visit->report;
+	enum give_outcome outcome;
+	int refused;
+
 	outcome = give(fd, &wish, &refused);
 	if (!report)
-		return;
+		return false;
 	if (refused) {
 		report->refused++;
 		report_refused(report, refused);
@@ -32,10 +40,26 @@ static void give_one(int fd, const struct plan *plan, struct report *report)
 		report->inherited++;
 	else if (outcome == GIVE_LEFT_ALONE)
 		report->left_alone++;
+	return false;
 }
 
-void inherited_give(const struct plan *plan, struct report *report)
+static bool is_it(int fd, const struct visit *visit)
 {
+	(void)fd, (void)visit;
+	return true;
+}
+
+static bool visit_one(int fd, const struct visit *visit)
+{
+	int flags = fcntl(fd, F_GETFD);
+
+	return flags >= 0 && !(flags & FD_CLOEXEC) && give_is_tcp(fd) && visit->socket(fd, visit);
+}
+
+/* The descriptor that was enough, or -1. */
+static int visit_all(const struct visit *visit)
+{
+	int found = -1;
 	struct rlimit limit = {.rlim_cur = LOW_NUMBERS};
 	const struct dirent *entry;
 	DIR *dir = opendir("/proc/self/fd");
@@ -43,14 +67,27 @@ void inherited_give(const struct plan *plan, struct report *report)
 	if (!dir) {
 		getrlimit(RLIMIT_NOFILE, &limit);
 		for (int fd = 0; fd < (int)MIN(limit.rlim_cur, (rlim_t)LOW_NUMBERS); fd++)
-			give_one(fd, plan, report);
-		return;
+			if (visit_one(fd, visit))
+				return fd;
+		return -1;
 	}
-	while ((entry = readdir(dir))) {
+	while (found < 0 && (entry = readdir(dir))) {
 		int64_t fd;
 
-		if (number_parse(entry->d_name, strlen(entry->d_name), 0, INT32_MAX, &fd) == 0)
-			give_one((int)fd, plan, report);
+		if (number_parse(entry->d_name, strlen(entry->d_name), 0, INT32_MAX, &fd) == 0 &&
+		    visit_one((int)fd, visit))
+			found = (int)fd;
 	}
 	closedir(dir);
+	return found;
+}
+
+void inherited_give(const struct plan *plan, struct report *report)
+{
+	visit_all(&(struct visit){give_one, plan, report});
+}
+
+int inherited_first(void)
+{
+	return visit_all(&(struct visit){.socket = is_it});
 }

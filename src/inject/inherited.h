@@ -10,3 +10,6 @@
  * find open. report may be NULL.
  */
 void inherited_give(const struct plan *plan, struct report *report);
+
+/* The first of them that it will find, or -1. */
+int inherited_first(void);

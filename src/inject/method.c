@@ -170,8 +170,17 @@ static const char *bpf_misses(void)
 	       "or received from another process";
 }
 
+/* A socket belongs to the cgroup in which it was made, and so does what a listener accepts. */
 static int bpf_method_prepare(struct method_run *run, struct tcpkeep_error *error)
 {
+	int inherited = run->plan.enforce ? inherited_first() : -1;
+
+	if (inherited >= 0)
+		return error_set(error, -EINVAL,
+				 "descriptor %d is a TCP socket that was made outside of its "
+				 "cgroup, where nothing can be enforced; close it (%d<&-) or use "
+				 "another method",
+				 inherited, inherited);
 	return bpf_prepare(&run->plan, &run->bpf, error);
 }
 

@@ -269,8 +269,10 @@ int transient_cgroup_enter(const struct transient_cgroup *cgroup, struct tcpkeep
 
 void transient_cgroup_free(struct transient_cgroup *cgroup)
 {
+	/* Beneath it there may be cgroups of a program that goes on: those are the tidier's, who
+	 * waits. */
 	if (cgroup->fd >= 0)
-		cgroup_remove(cgroup->parent, cgroup->name);
+		unlinkat(cgroup->parent, cgroup->name, AT_REMOVEDIR);
 	cleanup_close(&cgroup->held);
 	cleanup_close(&cgroup->fd);
 	cleanup_close(&cgroup->parent);

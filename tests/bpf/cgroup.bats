@@ -40,6 +40,35 @@ tidiers() {
 	grep -slx tcpkeep-tidy $(sed 's|.*|/proc/&/comm|' "$CG/cgroup.procs") | grep -o '[0-9]*'
 }
 
+@test "a program that goes on keeps the cgroups that it made, also when tcpkeep ends before it" {
+	cat >"$BATS_TEST_TMPDIR/daemon" <<'END'
+setsid bash -c 'mkdir "$1/payload" && echo made >"$2/made" && until [ -e "$2/end" ]; do read -t 0.05 -r _ <>"$2/never" || :; done' \
+	_ "$CG2$(sed -n s/^0:://p /proc/self/cgroup)" "$1" </dev/null >/dev/null 2>&1 &
+until [ -e "$1/made" ]; do read -t 0.05 -r _ <>"$1/never" || :; done
+END
+	mkfifo "$BATS_TEST_TMPDIR/never"
+	CG2=$CGROUP2 in_place "$TCPKEEP" run --method bpf --report -- bash "$BATS_TEST_TMPDIR/daemon" "$BATS_TEST_TMPDIR" 2>/dev/null
+	[ "$(find "$CG" -type d -name payload | wc -l)" -eq 1 ]
+	echo >"$BATS_TEST_TMPDIR/end"
+	until_true no_runs
+}
+
+@test "what is inherited cannot be enforced: said, and another method does it" {
+	cat >"$BATS_TEST_TMPDIR/inherit.py" <<'END'
+import os, socket, subprocess, sys
+l = socket.create_server(("127.0.0.1", 0))
+sys.exit(subprocess.run([os.environ["TCPKEEP"], "run"] + sys.argv[1:] + ["time=61", "--enforce", "--", sys.executable, "-c",
+    "import socket; l = socket.socket(fileno=0); l.setsockopt(1, 9, 0); l.setsockopt(6, 4, 555); print(l.getsockopt(1, 9), l.getsockopt(6, 4))"],
+    stdin=l).returncode)
+END
+	inside python3 "$BATS_TEST_TMPDIR/inherit.py" --method bpf
+	[ "$status" -eq 4 ]
+	[[ $stderr == *"descriptor 0 is a TCP socket that was made outside of its cgroup, where nothing can be enforced"* ]]
+	inside python3 "$BATS_TEST_TMPDIR/inherit.py" -v
+	[ "$status" -eq 0 ]
+	[ "$output" = "1 61" ]
+}
+
 @test "the first instruction is inside, the helper is not; the cgroup is gone with the program" {
 	inside "$TCPKEEP" run --method bpf -- sed -n 's/^0:://p' /proc/self/cgroup
 	[[ $output == */tcpkeep-bats-*/tcpkeep-run-* ]]

@@ -48,6 +48,75 @@ load "../$METHOD/common"
 	[ "$output" = "off 0 61 11 7" ]
 }
 
+@test "what the program sets stands: off on a listener and on MPTCP, a value that is refused, a user timeout while it connects" {
+	cat >"$BATS_TEST_TMPDIR/choices.py" <<'END'
+import select, socket
+KEEPALIVE, IDLE, USER_TIMEOUT = (1, 9), (6, 4), (6, 18)
+
+def listener(*options, protocol=0, backlog=8):
+    s = socket.socket(socket.AF_INET, socket.SOCK_STREAM, protocol)
+    for option, value in options:
+        s.setsockopt(*option, value)
+    s.bind(("127.0.0.1", 0))
+    s.listen(backlog)
+    return s
+
+def tell(what, s):
+    print(what, s.getsockopt(*KEEPALIVE), s.getsockopt(*IDLE), flush=True)
+
+before = listener((KEEPALIVE, 0))
+client = socket.create_connection(before.getsockname())
+tell("off-before-listen", before.accept()[0])
+
+after = listener()
+after.setsockopt(*KEEPALIVE, 0)
+client = socket.create_connection(after.getsockname())
+print("off-after-listen", after.accept()[0].getsockopt(*KEEPALIVE), flush=True)
+
+s = socket.socket()
+s.setsockopt(*KEEPALIVE, 0)
+s.connect(after.getsockname())
+try:
+    s.setsockopt(*IDLE, 0)
+except OSError:
+    pass
+s.setsockopt(*KEEPALIVE, 1)
+tell("refused-then-on", s)
+
+full = listener(backlog=0)
+waiting = [socket.socket() for _ in range(2)]
+for s in waiting:
+    s.setblocking(False)
+    s.connect_ex(full.getsockname())
+while waiting[1].getsockopt(6, socket.TCP_INFO, 1) != b"\x02":  # SYN-SENT
+    waiting.append(socket.socket())
+    waiting[-1].setblocking(False)
+    waiting[-1].connect_ex(full.getsockname())
+    waiting[1] = waiting[-1]
+waiting[1].setsockopt(*USER_TIMEOUT, 99999)
+while not select.select([], [waiting[1]], [], 0.05)[1]:
+    if select.select([full], [], [], 0)[0]:
+        full.accept()
+print("user-timeout", waiting[1].getsockopt(*USER_TIMEOUT), flush=True)
+
+try:
+    multi = listener(protocol=262)
+except OSError:
+    print("mptcp 0 7200")
+else:
+    s = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)
+    s.setsockopt(*KEEPALIVE, 0)
+    s.connect(multi.getsockname())
+    tell("mptcp", s)
+END
+	inside "$TCPKEEP" run --method "$METHOD" time=61 user-timeout=60s -- python3 "$BATS_TEST_TMPDIR/choices.py"
+	[ "$output" = "off-before-listen 0 7200
+off-after-listen 0
+refused-then-on 1 61
+user-timeout 99999
+mptcp 0 7200" ]
+}
+
 @test "--enforce: ours hold on clients, listeners and what is accepted; wrong values are told as such" {
 	under --enforce -- enforce
 	all_are "$OURS"

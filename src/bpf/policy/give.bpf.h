@@ -10,9 +10,14 @@ const volatile __u32 tcpkeep_hz = 250;
 /* Something waits, or has waited, for a connection to stand. */
 __u32 tcpkeep_any_due = 0;
 
+/* BPF_F_CLONE: what a listener is marked with holds for what it accepts. */
+#ifndef POLICY_MARKS_FLAGS
+#define POLICY_MARKS_FLAGS 0
+#endif
+
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(map_flags, BPF_F_NO_PREALLOC | POLICY_MARKS_FLAGS);
 	__type(key, int);
 	__type(value, struct policy_mark);
 } tcpkeep_marks SEC(".maps");
@@ -93,15 +98,19 @@ static __always_inline long write_fields(struct bpf_sock_ops *ctx,
 }
 
 /* The socket that the program holds: its setsockopt() comes with that one. */
-static __always_inline void mark_mptcp(struct bpf_sock *sk, struct policy_mark *mark)
+static __always_inline struct mptcp_sock *mptcp_of(struct bpf_sock *sk)
 {
-	struct mptcp_sock *msk;
-
 	/* 5.19: 3bc253c2e652 */
 	if (!bpf_core_enum_value_exists(enum bpf_func_id___running,
 					BPF_FUNC_skc_to_mptcp_sock___running))
-		return;
-	msk = bpf_skc_to_mptcp_sock(sk);
+		return NULL;
+	return bpf_skc_to_mptcp_sock(sk);
+}
+
+static __always_inline void mark_mptcp(struct bpf_sock *sk, struct policy_mark *mark)
+{
+	struct mptcp_sock *msk = mptcp_of(sk);
+
 	if (msk)
 		bpf_sk_storage_get(&tcpkeep_marks, msk, mark, BPF_SK_STORAGE_GET_F_CREATE);
 }
@@ -169,10 +178,15 @@ static __always_inline bool is_ours_twice(struct tcp_sock *tp, bool connecting)
 static __noinline void on_established(struct bpf_sock_ops *ctx, struct bpf_sock *sk)
 {
 	struct policy_mark *mark = bpf_sk_storage_get(&tcpkeep_marks, sk, NULL, 0);
+	struct tcp_sock *tp;
 
 	if (!mark || !mark->due)
 		return;
 	mark->due = 0;
+	/* The program may have set its own while it connected. */
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (!tp || (!mark->enforced && tp->inet_conn.icsk_user_timeout))
+		return;
 	write_option(ctx, SOL_TCP, TCP_USER_TIMEOUT, (int)mark->user_timeout_ms);
 }
 

@@ -3,6 +3,8 @@
  * One rule for every connection of a cgroup, as `tcpkeep run` has it: nothing to look up, and
  * little to load.
  */
+/* That the program turned it off on a listener holds for what it accepts. */
+#define POLICY_MARKS_FLAGS BPF_F_CLONE
 #include "bpf/policy/give.bpf.h"
 
 const volatile struct policy_action tcpkeep_action = {};
@@ -44,6 +46,18 @@ static __always_inline struct policy_mark *find_off(struct bpf_sock *sk)
 	struct policy_mark *mark = bpf_sk_storage_get(&tcpkeep_marks, sk, NULL, 0);
 
 	return mark && mark->turned_off ? mark : NULL;
+}
+
+/* The same, of the socket that the program holds, where this one is a part of it. */
+static __always_inline bool is_off_mptcp(struct bpf_sock *sk, struct tcp_sock *tp)
+{
+	struct mptcp_sock *msk = tp->is_mptcp ? mptcp_of(sk) : NULL;
+	struct policy_mark *mark;
+
+	if (!msk)
+		return false;
+	mark = bpf_sk_storage_get(&tcpkeep_marks, msk, NULL, 0);
+	return mark && mark->turned_off;
 }
 
 /* What a connection has from a listener that was set. */
@@ -95,8 +109,9 @@ static __always_inline void on_connection(struct bpf_sock_ops *ctx, struct bpf_s
 		return;
 	if (action.mode != POLICY_ACTION_ENFORCE)
 		off = find_off(sk);
-	if (off) {
+	if (off)
 		off->owed = fields_to_write(&action, tp) & ~POLICY_FIELD_ON;
+	if (off || (action.mode != POLICY_ACTION_ENFORCE && is_off_mptcp(sk, tp))) {
 		count(OUTCOME_OWN, !connecting);
 		return;
 	}
@@ -176,7 +191,8 @@ static __always_inline void note_choice(struct bpf_sockopt *ctx)
 	struct policy_mark *mark;
 	bool off;
 
-	if (!field || !sk || (void *)(value + 1) > ctx->optval_end)
+	/* What the kernel refuses is no choice. */
+	if (!field || !sk || !is_valid(ctx, field) || (void *)(value + 1) > ctx->optval_end)
 		return;
 	off = field == POLICY_FIELD_ON && !*value;
 	mark = bpf_sk_storage_get(&tcpkeep_marks, sk, NULL, off ? BPF_SK_STORAGE_GET_F_CREATE : 0);
