@@ -8,7 +8,10 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-/* One number on all architectures since 5.3 and 5.6: include/uapi/asm-generic/unistd.h */
+/* One number on all architectures since 5.1, 5.3 and 5.6: include/uapi/asm-generic/unistd.h */
+#ifndef SYS_pidfd_send_signal
+#define SYS_pidfd_send_signal 424
+#endif
 #ifndef SYS_pidfd_open
 #define SYS_pidfd_open 434
 #endif
@@ -22,6 +25,12 @@ static inline int pidfd_of(pid_t pid, unsigned flags)
 	long fd = syscall(SYS_pidfd_open, pid, flags);
 
 	return fd < 0 ? -errno : (int)fd;
+}
+
+/* pidfd_send_signal(2). -errno. */
+static inline int pidfd_signal(int pidfd, int signal_number)
+{
+	return syscall(SYS_pidfd_send_signal, pidfd, signal_number, NULL, 0) < 0 ? -errno : 0;
 }
 
 /* pidfd_getfd(2): a duplicate of its descriptor, close-on-exec by itself. -errno. */

@@ -237,7 +237,7 @@ static void say_verbosely(const struct choice *choice, const struct method_run *
 
 /* What the user would not expect. */
 static void say_method_warnings(const struct choice *choice, const struct program *program,
-				bool forced)
+				bool forced, bool verbose)
 {
 	const char *dropper = program->drops_environment;
 	bool preloads = strcmp(choice->order[0]->name, "preload") == 0;
@@ -247,9 +247,10 @@ static void say_method_warnings(const struct choice *choice, const struct progra
 			    "without keepalive; put it in front: %s ... tcpkeep run -- COMMAND",
 			    dropper, dropper);
 	else if (preloads && program->starts_others && !forced)
-		say_warning("run: static, Go and setuid programs that it starts run without "
-			    "keepalive; why no other method was chosen is told by -v, how to reach "
-			    "them by tcpkeep-run(1)");
+		say_warning(
+			"run: static, Go and setuid programs that it starts run without "
+			"keepalive; --method seccomp reaches the static and Go ones, root all%s",
+			verbose ? "" : " (-v tells why it was not chosen)");
 	if (program->starts_others && method_takes_privileges(choice->order[0]))
 		say_warning(
 			"run: setuid programs that it starts (sudo, su, ping) run without their "
@@ -364,7 +365,7 @@ static int run(const struct invocation *invocation)
 	if (choice.n == 0)
 		return fail_choice(&choice);
 	say_settings_warnings(&one.plan.settings);
-	say_method_warnings(&choice, &program, forced != NULL);
+	say_method_warnings(&choice, &program, forced != NULL, args->verbose);
 	if (args->verbose)
 		say_verbosely(&choice, &one);
 	if (args->report)

@@ -63,14 +63,14 @@ static const char *method_of(const struct report *report)
  * and nothing that they miss. */
 static const struct method_counts {
 	const char *method;
-	bool programs, accepted, connected, failed, seen, missed;
+	bool programs, accepted, connected, failed, seen, missed, left;
 	const char *one, *many; /* that is seen */
 } method_counts[] = {
 	{"preload", .programs = true, .accepted = true, .connected = true, .failed = true},
 	{"seccomp", .seen = true, .missed = true, .one = "call to connect or listen by TCP",
 	 .many = "calls to connect or listen by TCP"},
-	{"bpf", .accepted = true, .connected = true, .seen = true, .one = "TCP connection",
-	 .many = "TCP connections"},
+	{"bpf", .accepted = true, .connected = true, .seen = true, .left = true,
+	 .one = "TCP connection", .many = "TCP connections"},
 };
 
 static const struct method_counts *counts_of(const struct report *report)
@@ -144,11 +144,21 @@ static void tell_rest(const struct report *report)
 	else
 		snprintf(last, sizeof(last), "seen: %llu %s", (unsigned long long)report->seen,
 			 plural(report->seen, counts->one, counts->many));
-	say_note("run: %llu left alone and %llu changed later, as the program wanted; "
+	say_note("run: %llu left alone and %llu changed later, as the program wanted%s; "
 		 "%llu %s refused%s; %s",
 		 (unsigned long long)report->left_alone, (unsigned long long)report->changed,
+		 report->left_alone + report->changed > 0 ? " (--enforce prevents it)" : "",
 		 (unsigned long long)report->refused, plural(report->refused, "option", "options"),
 		 refused, last);
+}
+
+/* A daemon, for one, whose starter has ended. */
+static void tell_left(const struct report *report)
+{
+	if (report->left > 0)
+		say_note("run: %llu %s: what they do from now on is set, and in no report",
+			 (unsigned long long)report->left,
+			 plural(report->left, "process goes on", "processes go on"));
 }
 
 static bool saw_nothing(const struct report *report)
@@ -182,6 +192,7 @@ static void report_as_text(const struct report *report, const struct plan *plan)
 
 	if (saw_nothing(report)) {
 		tell_nothing(report);
+		tell_left(report);
 		return;
 	}
 	tcpkeep_settings_format(&plan->settings, text, sizeof(text));
@@ -194,6 +205,7 @@ static void report_as_text(const struct report *report, const struct plan *plan)
 			 (unsigned long long)report->withheld,
 			 plural(report->withheld, "call", "calls"),
 			 plural(report->withheld, "was", "were"));
+	tell_left(report);
 }
 
 static void report_settings(struct json *json, const struct tcpkeep_settings *settings)
@@ -247,6 +259,8 @@ static void report_as_json(const struct report *report, const struct plan *plan)
 	json_end_object(&json);
 	if (counts->seen)
 		json_uint(&json, "seen", report->seen);
+	if (counts->left)
+		json_uint(&json, "processes_left", report->left);
 	if (counts->missed) {
 		json_begin_object(&json, "missed");
 		for (int i = 0; i < REPORT_MISSED_KINDS; i++)

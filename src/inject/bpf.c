@@ -117,6 +117,7 @@ int bpf_count(const struct bpf_run *run, struct report *report)
 	report->withheld += counted.withheld;
 	report->left_alone += counted.own;
 	report->refused += counted.failed;
+	report->left = transient_cgroup_processes(&run->cgroup);
 	return 0;
 }
 

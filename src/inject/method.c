@@ -256,6 +256,9 @@ static const struct preference {
 	{"whatever this program starts is reached, static and Go programs too",
 	 {SECCOMP, PRELOAD},
 	 2},
+	{"this program takes the environment away, and with it what preload hangs on",
+	 {SECCOMP, PRELOAD},
+	 2},
 };
 
 /*
@@ -265,7 +268,9 @@ static const struct preference {
  */
 static const struct preference *prefer(const struct program *program)
 {
-	return &preferences[program->starts_others && !seccomp_filter_takes_privileges()];
+	if (program->starts_others && !seccomp_filter_takes_privileges())
+		return &preferences[1];
+	return &preferences[program->drops_environment ? 2 : 0];
 }
 
 static bool consider(const struct method *method, const struct program *program, const char *why,

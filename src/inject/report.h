@@ -47,6 +47,7 @@ struct report {
 	uint64_t method;                      /* its place in methods[], counted from 1 */
 	uint64_t seen;                        /* seccomp: connect() and listen() on TCP sockets */
 	uint64_t missed[REPORT_MISSED_KINDS]; /* seccomp */
+	uint64_t left; /* bpf: processes of the run that go on when it is reported */
 };
 
 /*

@@ -68,11 +68,12 @@ static bool answer(int listener, uint64_t id, bool go_on)
 	return true;
 }
 
+/* POLLERR is no end: a signal came while the kernel looked (seccomp_notify_poll()). */
 static bool has_ended(int listener)
 {
 	struct pollfd fd = {.fd = listener};
 
-	return poll(&fd, 1, 0) == 1 && fd.revents & (POLLHUP | POLLERR | POLLNVAL);
+	return poll(&fd, 1, 0) == 1 && fd.revents & (POLLHUP | POLLNVAL);
 }
 
 /* Waits for a call. False: the last program has ended. */
@@ -317,7 +318,9 @@ static bool judge(struct receiver *receiver, const struct seccomp_notif *notif)
 		meet(receiver, fd, notif->data.nr == SYS_listen);
 		return true;
 	default:
-		/* TCP Fast Open; on a connection the flag means nothing. */
+		/* TCP Fast Open; on a connection the flag means nothing, and another thread may
+		 * hold it locked while it sends from memory that takes its time. */
+		turn_pass(&receiver->turn);
 		if (is_fresh(fd))
 			meet(receiver, fd, false);
 		return true;

@@ -47,7 +47,8 @@ setsid bash -c 'mkdir "$1/payload" && echo made >"$2/made" && until [ -e "$2/end
 until [ -e "$1/made" ]; do read -t 0.05 -r _ <>"$1/never" || :; done
 END
 	mkfifo "$BATS_TEST_TMPDIR/never"
-	CG2=$CGROUP2 in_place "$TCPKEEP" run --method bpf --report -- bash "$BATS_TEST_TMPDIR/daemon" "$BATS_TEST_TMPDIR" 2>/dev/null
+	CG2=$CGROUP2 in_place "$TCPKEEP" run --method bpf --report -- bash "$BATS_TEST_TMPDIR/daemon" "$BATS_TEST_TMPDIR" 2>"$BATS_TEST_TMPDIR/err"
+	grep -qE "^tcpkeep: run: [12] process(es go| goes) on: what they do from now on is set, and in no report" "$BATS_TEST_TMPDIR/err"
 	[ "$(find "$CG" -type d -name payload | wc -l)" -eq 1 ]
 	echo >"$BATS_TEST_TMPDIR/end"
 	until_true no_runs

@@ -56,6 +56,9 @@ chosen() {
 	[[ $stderr == *"warning: run: static, Go and setuid programs that it starts run without keepalive"* ]]
 	run setpriv --bounding-set -sys_admin --inh-caps -sys_admin "$TCPKEEP" run --method preload -- sh -c true
 	[ -z "$output" ]
+	# What takes the environment away leaves nothing for preload to do.
+	run --separate-stderr setpriv --bounding-set -sys_admin,-net_admin --inh-caps -sys_admin "$TCPKEEP" run -v -- env -i sh -c true
+	[[ $stderr == *"method seccomp: this program takes the environment away"* ]]
 	# Once no_new_privs is there, nothing is lost.
 	run --separate-stderr setpriv --no-new-privs --bounding-set -sys_admin,-net_admin "$TCPKEEP" run -v -- sh -c true
 	[[ $stderr == *"method seccomp"* ]]

@@ -18,3 +18,12 @@ end_load() {
 	echo "status $?"
 	cat "$BATS_TEST_TMPDIR/out"
 }
+
+# How many connections this network has begun.
+opens() {
+	awk '$1 == "Tcp:" && $6 ~ /^[0-9]+$/ { print $6 }' /proc/net/snmp
+}
+
+opens_beyond() {
+	[ "$(opens)" -gt "$1" ]
+}
