@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The old policy or the new, never a part: under load, through kill -9 at every step, two at once.
  */
-#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -113,112 +114,113 @@ static void write_files(void)
 	}
 }
 
-/* tcpkeep policy VERB [FILE], killed on its way into the nth of these system calls. True: it was.
- */
-static bool run_killed(const char *verb, const char *file, const char *calls, unsigned n)
+static void set_own(int client, int listener)
 {
-	char inject[160];
-	int status;
-	pid_t pid = fork();
+	int value = 99;
 
-	snprintf(inject, sizeof(inject), "inject=%s:signal=SIGKILL:when=%u", calls, n);
-	if (pid == 0) {
-		int null = open("/dev/null", O_RDWR);
-
-		dup2(null, STDOUT_FILENO);
-		/* LeakSanitizer does not work where somebody traces. */
-		setenv("ASAN_OPTIONS", "detect_leaks=0", 1);
-		execlp("strace", "strace", "-o", "/dev/null", "-e", inject, getenv("TCPKEEP"),
-		       "policy", verb, "--cgroup", world.cgroup, file, NULL);
-		_exit(127);
-	}
-	status = world_wait(pid);
-	if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
-		fail_msg("policy %s: status %d", verb, WEXITSTATUS(status));
-	/* strace ends as what it has traced. */
-	return WIFSIGNALED(status);
+	(void)listener;
+	setsockopt(client, IPPROTO_TCP, TCP_KEEPIDLE, &value, sizeof(value));
 }
 
-/* Kills a command at each of its steps; after each the state is one of two, and the next command
- * finds nothing in its way. */
-static void kill_each_step(const char *verb, const char *file, const char *before, enum which old,
-			   enum which new)
+/* Enforced, by the hook that does it, or not. */
+static void assert_hooks(enum which now)
 {
-	static const char calls[] = "bpf,mkdir,rename,unlink,rmdir";
-	unsigned olds = 0, news = 0, n;
+	struct world_pair pair =
+		world_connect(&(struct world_subject){.program = "tk-check", .after = set_own});
 
-	for (n = 1; n < STEPS_MAX; n++) {
-		enum which now;
-		bool killed;
+	assert_int_equal(pair.r, 0);
+	assert_int_equal(pair.client.time_s, now == B ? 62 : 99);
+}
 
-		if (before)
-			world_apply(before);
-		killed = run_killed(verb, file, calls, n);
-		now = in_force();
-		if (!killed) {
-			assert_int_equal(now, new);
-			break;
-		}
-		if (now != old && now != new)
-			fail_msg("%s killed at step %u: state %d", verb, n, now);
-		olds += now == old;
-		news += now == new;
-		/* What is told is what is so, and what was left is cleared. */
-		if (now == NONE)
-			assert_int_equal(policy_kernel_status(world.cgroup, NULL, NULL, NULL), 0);
-		else
-			assert_int_equal(world_count(now == A ? "a" : "b").failed, 0);
-		/* Some go on from here, some from nothing. */
-		if (before && new != NONE)
-			continue;
-		world_remove();
-		assert_int_equal(world_pins(), 0);
-		assert_int_equal(in_force(), NONE);
+struct killing {
+	const char *verb, *file, *before;
+	enum which old, new;
+	unsigned olds, news;
+};
+
+/* The state is one of two; what is told is what is so, and the next command finds nothing in its
+ * way. True: it was killed. */
+static bool kill_at(struct killing *killing, const char *call, unsigned n)
+{
+	enum which now;
+	bool killed;
+
+	if (killing->before)
+		world_apply(killing->before);
+	killed = world_run_killed(killing->verb, killing->file, call, n);
+	now = in_force();
+	if (now != killing->old && now != killing->new)
+		fail_msg("%s killed at %s() %u: state %d", killing->verb, call, n, now);
+	assert_hooks(now);
+	if (!killed) {
+		assert_int_equal(now, killing->new);
+		return false;
 	}
-	print_message("# %s: %u steps; %u times the old state, %u times the new\n", verb, n - 1,
-		      olds, news);
-	assert_true(n > 3 && n < STEPS_MAX);
+	killing->olds += now == killing->old;
+	killing->news += now == killing->new;
+	if (now == NONE)
+		assert_int_equal(policy_kernel_status(world.cgroup, NULL, NULL, NULL), 0);
+	else
+		assert_int_equal(world_count(now == A ? "a" : "b").failed, 0);
+	/* Some go on from here, some from nothing. */
+	if (killing->before && killing->new != NONE)
+		return true;
 	world_remove();
+	assert_int_equal(world_pins(), 0);
+	assert_int_equal(in_force(), NONE);
+	return true;
 }
 
-static bool has_strace(void)
+/* strace counts each call by itself. */
+static void kill_each_step(struct killing killing)
 {
-	int status;
-	pid_t pid = fork();
+	static const char *const calls[] = {"bpf", "mkdir", "rename", "unlink", "rmdir"};
+	unsigned steps = 0;
 
-	if (pid == 0) {
-		int null = open("/dev/null", O_RDWR);
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
+		unsigned n = 1;
 
-		dup2(null, STDOUT_FILENO);
-		execlp("strace", "strace", "-V", NULL);
-		_exit(127);
+		while (n < STEPS_MAX && kill_at(&killing, calls[i], n))
+			n++;
+		assert_true(n < STEPS_MAX);
+		steps += n - 1;
+		world_remove();
 	}
-	status = world_wait(pid);
-	return getenv("TCPKEEP") && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	print_message("# %s: %u steps; %u times the old state, %u times the new\n", killing.verb,
+		      steps, killing.olds, killing.news);
+	assert_true(killing.olds > 0 && killing.news > 0);
 }
 
 static void killed_in_the_first_apply(void **state)
 {
 	(void)state;
-	if (!has_strace())
+	if (!world_can_kill())
 		skip();
-	kill_each_step("apply", files[0], NULL, NONE, A);
+	kill_each_step((struct killing){"apply", files[0], NULL, NONE, A});
 }
 
 static void killed_in_the_next_apply(void **state)
 {
 	(void)state;
-	if (!has_strace())
+	if (!world_can_kill())
 		skip();
-	kill_each_step("apply", files[1], RULE_A, A, B);
+	kill_each_step((struct killing){"apply", files[1], RULE_A, A, B});
+}
+
+static void killed_on_the_way_back(void **state)
+{
+	(void)state;
+	if (!world_can_kill())
+		skip();
+	kill_each_step((struct killing){"apply", files[0], RULE_B, B, A});
 }
 
 static void killed_in_remove(void **state)
 {
 	(void)state;
-	if (!has_strace())
+	if (!world_can_kill())
 		skip();
-	kill_each_step("remove", NULL, RULE_B, B, NONE);
+	kill_each_step((struct killing){"remove", NULL, RULE_B, B, NONE});
 }
 
 static int count_one(const struct policy_kernel_status *status, void *userdata)
@@ -265,6 +267,7 @@ int main(void)
 		cmocka_unit_test(under_load),
 		cmocka_unit_test(killed_in_the_first_apply),
 		cmocka_unit_test(killed_in_the_next_apply),
+		cmocka_unit_test(killed_on_the_way_back),
 		cmocka_unit_test(killed_in_remove),
 		cmocka_unit_test(two_at_once),
 	};

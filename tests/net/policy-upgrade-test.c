@@ -60,30 +60,6 @@ static void apply_old(void)
 
 static char file[] = "/tmp/tcpkeep-policy-XXXXXX";
 
-/* The apply, killed on its way into the nth such call. True: it was. */
-static bool apply_killed(const char *call, unsigned n)
-{
-	char inject[160];
-	int status;
-	pid_t pid = fork();
-
-	snprintf(inject, sizeof(inject), "inject=%s:signal=SIGKILL:when=%u", call, n);
-	if (pid == 0) {
-		int null = open("/dev/null", O_RDWR);
-
-		dup2(null, STDOUT_FILENO);
-		/* LeakSanitizer does not work where somebody traces. */
-		setenv("ASAN_OPTIONS", "detect_leaks=0", 1);
-		execlp("strace", "strace", "-f", "-o", "/dev/null", "-e", inject, getenv("TCPKEEP"),
-		       "policy", "apply", "--cgroup", world.cgroup, file, NULL);
-		_exit(127);
-	}
-	status = world_wait(pid);
-	if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
-		fail_msg("policy apply: status %d", WEXITSTATUS(status));
-	return WIFSIGNALED(status);
-}
-
 static int take_status(const struct policy_kernel_status *status, void *userdata)
 {
 	*(struct policy_kernel_status *)userdata = *status;
@@ -98,7 +74,7 @@ static bool kill_at(const char *call, unsigned n, bool *ret_new)
 	bool killed;
 
 	apply_old();
-	killed = apply_killed(call, n);
+	killed = world_run_killed("apply", file, call, n);
 	*ret_new = new_in_force();
 	assert_int_equal(policy_kernel_status(world.cgroup, take_status, &status, NULL), 1);
 	assert_false(status.detached);
@@ -140,7 +116,7 @@ static void killed_at_each_call(void **state)
 	unsigned olds = 0, news = 0, total;
 
 	(void)state;
-	if (!getenv("TCPKEEP") || system("strace -V >/dev/null 2>&1") != 0)
+	if (!world_can_kill())
 		skip();
 	total = count_calls();
 	assert_true(total > CALLS_NEAR && total < CALLS_MAX);

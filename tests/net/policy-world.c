@@ -317,3 +317,43 @@ void world_pretend(uint32_t layout, uint64_t build)
 	free(places);
 	policy_pins_close(&pins);
 }
+
+bool world_can_kill(void)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		int null = open("/dev/null", O_RDWR);
+
+		dup2(null, STDOUT_FILENO);
+		execlp("strace", "strace", "-V", NULL);
+		_exit(127);
+	}
+	status = world_wait(pid);
+	return getenv("TCPKEEP") && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+bool world_run_killed(const char *verb, const char *file, const char *call, unsigned n)
+{
+	char inject[160];
+	int status;
+	pid_t pid = fork();
+
+	snprintf(inject, sizeof(inject), "inject=%s:signal=SIGKILL:when=%u", call, n);
+	if (pid == 0) {
+		int null = open("/dev/null", O_RDWR);
+
+		dup2(null, STDOUT_FILENO);
+		/* LeakSanitizer does not work where somebody traces. */
+		setenv("ASAN_OPTIONS", "detect_leaks=0", 1);
+		execlp("strace", "strace", "-o", "/dev/null", "-e", inject, getenv("TCPKEEP"),
+		       "policy", verb, "--cgroup", world.cgroup, file, NULL);
+		_exit(127);
+	}
+	status = world_wait(pid);
+	if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
+		fail_msg("policy %s: status %d", verb, WEXITSTATUS(status));
+	/* strace ends as what it has traced. */
+	return WIFSIGNALED(status);
+}

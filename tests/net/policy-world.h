@@ -69,5 +69,12 @@ void world_pretend(uint32_t layout, uint64_t build);
 /* How many entries bpffs has for tcpkeep: 0 when nothing is left. */
 unsigned world_pins(void);
 
+/* Is there what world_run_killed() takes: strace, and the program? */
+bool world_can_kill(void);
+
+/* tcpkeep policy VERB [FILE], killed on its way into the nth of this system call. True: it was;
+ * false: it makes fewer, and ended well. */
+bool world_run_killed(const char *verb, const char *file, const char *call, unsigned n);
+
 /* Waits for a child; its wait status. */
 int world_wait(pid_t pid);
