@@ -45,6 +45,9 @@ int policy_words(int r, struct tcpkeep_error *ret_error)
 int policy_load_words(int r, struct tcpkeep_error *ret_error)
 {
 	r = bpf_denied(r, true);
+	/* bpf(2) with more attributes than an older kernel knows, or a program too long for it. */
+	if (r == -E2BIG)
+		r = -EOPNOTSUPP;
 	if (r != -EACCES)
 		return policy_words(r, ret_error);
 	return error_set(ret_error, -EOPNOTSUPP,

@@ -63,6 +63,18 @@ own_cgroup() {
 	[[ $stderr == *"tcpkeep: policy apply: policy.conf has errors; nothing was changed" ]]
 }
 
+@test "a kernel that lacks it: status 4, and what works without, whatever it answers" {
+	command -v strace >/dev/null || skip "needs strace"
+	own_cgroup
+	echo 'rule "a" { on }' >policy.conf
+	for error in ENOSYS EINVAL E2BIG; do
+		run --separate-stderr env ASAN_OPTIONS=detect_leaks=0 strace -f -o /dev/null -e inject=bpf:error=$error \
+			"$TCPKEEP" policy apply policy.conf --cgroup "$GROUP"
+		[ "$status" -eq 4 ]
+		[[ $stderr == "tcpkeep: policy apply: this kernel lacks what it takes "*"'tcpkeep run' and 'tcpkeep sysctl' work without" ]]
+	done
+}
+
 @test "without the privilege: status 4, and what works without" {
 	own_cgroup
 	echo 'rule "a" { on }' >policy.conf

@@ -257,6 +257,19 @@ rows_in() {
 	[ $((${EPOCHREALTIME/./} - started)) -ge 450000 ]
 }
 
+@test "a change that takes its time shows how far it is, on a terminal alone" {
+	command -v script >/dev/null || skip "needs script"
+	hold 60
+	rows_in 80 peer=:5435 time=60 --rate 20 >"$BATS_TEST_TMPDIR/shown"
+	# More than once, for fewer each time; the last line stands alone.
+	grep -qE '[0-9]+ of 60 sockets, [1-3] s left \.\.\.' "$BATS_TEST_TMPDIR/shown"
+	[ "$(grep -oE '[0-9]+ of 60 sockets' "$BATS_TEST_TMPDIR/shown" | sort -u | wc -l)" -ge 3 ]
+	[[ $(tail -n 1 "$BATS_TEST_TMPDIR/shown") == *"K60 changed, 0 held already (tcpkeep set --undo 1)" ]]
+	set_ --undo --rate 20
+	[ "$status" -eq 0 ]
+	[[ $stderr != *" of 60 sockets"* ]]
+}
+
 # Everything that root has and a plain user has not.
 as_nobody() {
 	nsenter --net="/proc/$HOLDER/ns/net" setpriv --reuid=65534 --regid=65534 --clear-groups \
