@@ -2,6 +2,7 @@
 /* What a rule does to a socket: what the program set, before and after; enforcing; who is there
  * already. */
 #include <arpa/inet.h>
+#include <bpf/bpf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -10,13 +11,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/macro.h"
 #include "lab/lab.h"
 #include "policy-world.h"
+#include "policy/policy-pins.h"
 #include "unit/unit.h"
 
 #ifndef IPPROTO_MPTCP
@@ -406,6 +410,76 @@ static void attached_and_not_pinned(void **state)
 	close(cgroup);
 }
 
+/* How often the pinned programs have run, while somebody has the kernel count. */
+static uint64_t count_runs(void)
+{
+	static const char *const names[] = {"sock_ops", "setsockopt"};
+	struct policy_pins pins;
+	struct policy_place *places;
+	uint64_t runs = 0;
+	size_t n;
+
+	assert_int_equal(policy_pins_open(false, &pins, NULL), 0);
+	assert_int_equal(policy_pins_list(&pins, &places, &n), 0);
+	assert_int_equal(n, 1);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		struct bpf_prog_info info = {0};
+		__u32 len = sizeof(info);
+		int fd = policy_place_get(&pins, &places[0], names[i]);
+
+		assert_int_equal(bpf_obj_get_info_by_fd(fd, &info, &len), 0);
+		runs += info.run_cnt;
+		close(fd);
+	}
+	free(places);
+	policy_pins_close(&pins);
+	return runs;
+}
+
+#define ROUND_TRIPS 5000
+
+/* Before any packet of the program's and behind the last one; in memory of both processes. */
+static uint64_t *runs_of_packets;
+
+static void send_packets(int client, int accepted)
+{
+	char byte = 0;
+
+	runs_of_packets[0] = count_runs();
+	for (unsigned i = 0; i < ROUND_TRIPS; i++)
+		if (send(client, &byte, 1, 0) != 1 || recv(accepted, &byte, 1, 0) != 1 ||
+		    send(accepted, &byte, 1, 0) != 1 || recv(client, &byte, 1, 0) != 1)
+			_exit(1);
+	runs_of_packets[1] = count_runs();
+}
+
+static void packets_cost_nothing(void **state)
+{
+	static const char *const rules[] = {
+		RULE(""), RULE("program = 'tk-*' user-timeout = 2m mode = enforce")};
+
+	(void)state;
+	runs_of_packets = mmap(NULL, sizeof(*runs_of_packets) * 2, PROT_READ | PROT_WRITE,
+			       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_true(runs_of_packets != MAP_FAILED);
+	for (size_t i = 0; i < ARRAY_SIZE(rules); i++) {
+		int stats = bpf_enable_stats(BPF_STATS_RUN_TIME);
+		struct world_pair pair;
+
+		assert_true(stats >= 0);
+		world_apply(rules[i]);
+		pair = world_connect(
+			&(struct world_subject){.program = "tk-pack", .after = send_packets});
+		check(&pair.client, 1, 61, 11, 7, i ? 120000 : 0);
+		/* To connect costs some calls, which shows that they are counted. */
+		assert_true(runs_of_packets[0] > 0 && runs_of_packets[0] < 100);
+		assert_int_equal(runs_of_packets[1], runs_of_packets[0]);
+		world_remove();
+		close(stats);
+	}
+	munmap(runs_of_packets, sizeof(*runs_of_packets) * 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -416,6 +490,7 @@ int main(void)
 		cmocka_unit_test(one_that_connects_to_itself),
 		cmocka_unit_test(who_listens_already_is_known),
 		cmocka_unit_test(attached_and_not_pinned),
+		cmocka_unit_test(packets_cost_nothing),
 		cmocka_unit_test(mptcp),
 	};
 	int r;
