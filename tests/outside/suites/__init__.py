@@ -160,7 +160,7 @@ const server = require("net").createServer().listen(0, "127.0.0.1", () => {
 
 
 class Node:
-    """Exercises of ours, since no package has node's own: each file is a unit."""
+    """Exercises of ours, beside node's own (NodeOwn): each file is a unit."""
 
     PARALLEL = 4
 
@@ -186,10 +186,35 @@ class Node:
         return test
 
 
+class NodeOwn(Node):
+    """node's own tests of its net module, each file one test: build-aux/node-tests fetches them."""
+
+    BATCH = 12
+    # They look for what a busy machine does not give: memory back, or a time.
+    NOT = {"test-net-connect-memleak.js"}
+    TESTS = os.path.join(os.environ.get("NODE_TESTS", ""), "test", "parallel")
+
+    def lacks(self):
+        if not shutil.which("node"):
+            return "no node"
+        return None if os.path.isdir(self.TESTS) else "no tests of node's own: build-aux/node-tests build-node"
+
+    def units(self):
+        names = sorted(set(os.path.basename(f) for f in glob.glob(os.path.join(self.TESTS, "test-net-*.*js"))) - self.NOT)
+        return [Unit("net", [tuple(names[i : i + self.BATCH]) for i in range(0, len(names), self.BATCH)])]
+
+    def command(self, piece, tests):
+        return ["env", "NODE_TEST_DIR=/run/tmp", "python3", os.path.join(HERE, "node_own.py"), *(tests or piece)]
+
+    def directory(self, piece):
+        return self.TESTS
+
+
 SUITES = {
     "python-socket": PythonSocket,
     "python-ssl": PythonSsl,
     "python-asyncio": PythonAsyncio,
     "go": Go,
     "node": Node,
+    "node-own": NodeOwn,
 }
