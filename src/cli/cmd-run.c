@@ -392,7 +392,8 @@ const struct command command_run = {
 	.examples =
 		"  tcpkeep run -- psql -h db                       after a minute of silence\n"
 		"  tcpkeep run time=30 intvl=5 -- ssh host         shorter\n"
-		"  tcpkeep run --enforce --report -- java -jar x   whatever it sets itself; count\n"
+		"  tcpkeep run --enforce -- redis-server           whatever it sets itself (300 s)\n"
+		"  tcpkeep run --report -- java -jar x             count what was set\n"
 		"  tcpkeep run off --enforce -- ./chatty           never",
 	.options = options,
 	.n_options = ARRAY_SIZE(options),

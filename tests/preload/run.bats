@@ -352,6 +352,12 @@ timer_of_client() {
 		python3 -c "$CHANGES_LATER"
 	[ "$status" -eq 0 ]
 	jq -e '.tried == 3 and .accepted == 1 and .left_alone == 1 and .changed == 3 and .refused == 0' <<<"$stderr"
+	# The text tells what to do about it, where there is something to do.
+	in_netns sh -c 'ip link set lo up; exec "$@"' sh "$TCPKEEP" run --method preload "${SETTINGS[@]}" --report -- \
+		python3 -c "$CHANGES_LATER"
+	[[ $stderr == *"1 left alone and 3 changed later, as the program wanted (--enforce prevents it); "* ]]
+	in_netns sh -c 'ip link set lo up; : | "$TCPKEEP" run --method preload --report -- "$SHIM_PROGRAM" connect4'
+	[[ $stderr == *"0 left alone and 0 changed later, as the program wanted; "* ]]
 }
 
 @test "the report tells connections that came about from those that did not" {
