@@ -172,7 +172,8 @@ static int judge_program(const struct program *program)
 				  "tcpkeep run %s -- COMMAND [ARGUMENT...]",
 				  command, command);
 		else if (strcmp(command, path) == 0)
-			say_error("run: %s: command not found", *command ? command : "''");
+			say_error("run: %s: command not found%s", *command ? command : "''",
+				  strchr(command, '/') ? "" : "; give its path, or look at PATH");
 		else
 			say_error("run: %s: its interpreter %s is not there", command, path);
 		return EXIT_NOT_FOUND;
@@ -389,12 +390,11 @@ const struct command command_run = {
 		"root the kernel does it, in a cgroup of the program's own (method bpf); for others a library\n"
 		"inside of dynamically linked programs (preload), or a supervisor outside of all others\n"
 		"(seccomp); -v says which, why, and what is missed.",
-	.examples =
-		"  tcpkeep run -- psql -h db                       after a minute of silence\n"
-		"  tcpkeep run time=30 intvl=5 -- ssh host         shorter\n"
-		"  tcpkeep run --enforce -- redis-server           whatever it sets itself (300 s)\n"
-		"  tcpkeep run --report -- java -jar x             count what was set\n"
-		"  tcpkeep run off --enforce -- ./chatty           never",
+	.examples = "  tcpkeep run -- psql -h db                       after a minute of silence\n"
+		    "  tcpkeep run time=30 intvl=5 -- ssh host         shorter\n"
+		    "  tcpkeep run --enforce -- redis-server           not the 300 s of its own\n"
+		    "  tcpkeep run --report -- java -jar x             count what was set\n"
+		    "  tcpkeep run off --enforce -- ./chatty           never",
 	.options = options,
 	.n_options = ARRAY_SIZE(options),
 	.args_size = sizeof(struct run_args),

@@ -80,7 +80,10 @@ timer_of_client() {
 
 @test "a program that cannot be found or executed: 127 and 126, as a shell says it" {
 	run -127 "$TCPKEEP" run -- tcpkeep-no-such-program
-	[ "$output" = "tcpkeep: run: tcpkeep-no-such-program: command not found" ]
+	[ "$output" = "tcpkeep: run: tcpkeep-no-such-program: command not found; give its path, or look at PATH" ]
+	run "$TCPKEEP" run -- /tcpkeep-no-such-program
+	[ "$status" -eq 127 ]
+	[ "$output" = "tcpkeep: run: /tcpkeep-no-such-program: command not found" ]
 	for directory in / "$BATS_TEST_TMPDIR"; do
 		run "$TCPKEEP" run --report -- "$directory"
 		[ "$status" -eq 126 ]
