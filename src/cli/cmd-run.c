@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* tcpkeep run: a program's sockets get keepalive, without the program knowing. */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <tcpkeep.h>
 #include <unistd.h>
 
@@ -317,6 +319,15 @@ static int offer_report(const struct choice *choice, const struct plan *plan)
 	return -1;
 }
 
+/* Behind the terminal's own ^C, which nobody has ended the line of. */
+static void leave_line_of_key(int status)
+{
+	int by = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status) - 128;
+
+	if ((by == SIGINT || by == SIGQUIT) && isatty(STDERR_FILENO))
+		fputc('\n', stderr);
+}
+
 /* Stays beside the program, to report. */
 static int run_beside(struct start *start, bool json)
 {
@@ -334,6 +345,7 @@ static int run_beside(struct start *start, bool json)
 	method_finish(run);
 	if (r < 0)
 		return fail_exec(start->argv[0], r);
+	leave_line_of_key(status);
 	run_report_print(run->report, &run->plan, json);
 	supervise_end_as(status);
 }
