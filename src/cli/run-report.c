@@ -157,9 +157,13 @@ static void tell_rest(const struct report *report, bool enforced)
 static void tell_left(const struct report *report)
 {
 	if (report->left > 0)
-		say_note("run: %llu %s: what they do from now on is set, and in no report",
+		say_note("run: %llu %s on: what %s from now on is set, and in no report",
 			 (unsigned long long)report->left,
-			 plural(report->left, "process goes on", "processes go on"));
+			 plural(report->left, "process goes", "processes go"),
+			 plural(report->left, "it does", "they do"));
+	else if (report->goes_on)
+		say_note("run: some of its processes go on: what they do from now on is set, and "
+			 "in no report");
 }
 
 static bool saw_nothing(const struct report *report)
@@ -260,6 +264,7 @@ static void report_as_json(const struct report *report, const struct plan *plan)
 	json_end_object(&json);
 	if (counts->seen)
 		json_uint(&json, "seen", report->seen);
+	json_bool(&json, "goes_on", report->goes_on);
 	if (counts->left)
 		json_uint(&json, "processes_left", report->left);
 	if (counts->missed) {
