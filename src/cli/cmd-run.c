@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* tcpkeep run: a program's sockets get keepalive, without the program knowing. */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <tcpkeep.h>
 #include <unistd.h>
 
@@ -172,7 +174,8 @@ static int judge_program(const struct program *program)
 				  "tcpkeep run %s -- COMMAND [ARGUMENT...]",
 				  command, command);
 		else if (strcmp(command, path) == 0)
-			say_error("run: %s: command not found", *command ? command : "''");
+			say_error("run: %s: command not found%s", *command ? command : "''",
+				  strchr(command, '/') ? "" : "; give its path, or look at PATH");
 		else
 			say_error("run: %s: its interpreter %s is not there", command, path);
 		return EXIT_NOT_FOUND;
@@ -316,6 +319,15 @@ static int offer_report(const struct choice *choice, const struct plan *plan)
 	return -1;
 }
 
+/* Behind the terminal's own ^C, which nobody has ended the line of. */
+static void leave_line_of_key(int status)
+{
+	int by = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status) - 128;
+
+	if ((by == SIGINT || by == SIGQUIT) && isatty(STDERR_FILENO))
+		fputc('\n', stderr);
+}
+
 /* Stays beside the program, to report. */
 static int run_beside(struct start *start, bool json)
 {
@@ -333,6 +345,7 @@ static int run_beside(struct start *start, bool json)
 	method_finish(run);
 	if (r < 0)
 		return fail_exec(start->argv[0], r);
+	leave_line_of_key(status);
 	run_report_print(run->report, &run->plan, json);
 	supervise_end_as(status);
 }
@@ -389,11 +402,11 @@ const struct command command_run = {
 		"root the kernel does it, in a cgroup of the program's own (method bpf); for others a library\n"
 		"inside of dynamically linked programs (preload), or a supervisor outside of all others\n"
 		"(seccomp); -v says which, why, and what is missed.",
-	.examples =
-		"  tcpkeep run -- psql -h db                       after a minute of silence\n"
-		"  tcpkeep run time=30 intvl=5 -- ssh host         shorter\n"
-		"  tcpkeep run --enforce --report -- java -jar x   whatever it sets itself; count\n"
-		"  tcpkeep run off --enforce -- ./chatty           never",
+	.examples = "  tcpkeep run -- psql -h db                       after a minute of silence\n"
+		    "  tcpkeep run time=30 intvl=5 -- ssh host         shorter\n"
+		    "  tcpkeep run --enforce -- redis-server           not the 300 s of its own\n"
+		    "  tcpkeep run --report -- java -jar x             count what was set\n"
+		    "  tcpkeep run off --enforce -- ./chatty           never",
 	.options = options,
 	.n_options = ARRAY_SIZE(options),
 	.args_size = sizeof(struct run_args),

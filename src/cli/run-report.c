@@ -128,7 +128,7 @@ static void tell_sets(const struct report *report, const char *settings)
 		 (unsigned long long)report->listening, (unsigned long long)report->inherited);
 }
 
-static void tell_rest(const struct report *report)
+static void tell_rest(const struct report *report, bool enforced)
 {
 	const struct method_counts *counts = counts_of(report);
 	char refused[320] = "", name[32], last[80];
@@ -147,7 +147,8 @@ static void tell_rest(const struct report *report)
 	say_note("run: %llu left alone and %llu changed later, as the program wanted%s; "
 		 "%llu %s refused%s; %s",
 		 (unsigned long long)report->left_alone, (unsigned long long)report->changed,
-		 report->left_alone + report->changed > 0 ? " (--enforce prevents it)" : "",
+		 !enforced && report->left_alone + report->changed > 0 ? " (--enforce prevents it)"
+								       : "",
 		 (unsigned long long)report->refused, plural(report->refused, "option", "options"),
 		 refused, last);
 }
@@ -156,9 +157,13 @@ static void tell_rest(const struct report *report)
 static void tell_left(const struct report *report)
 {
 	if (report->left > 0)
-		say_note("run: %llu %s: what they do from now on is set, and in no report",
+		say_note("run: %llu %s on: what %s from now on is set, and in no report",
 			 (unsigned long long)report->left,
-			 plural(report->left, "process goes on", "processes go on"));
+			 plural(report->left, "process goes", "processes go"),
+			 plural(report->left, "it does", "they do"));
+	else if (report->goes_on)
+		say_note("run: some of its processes go on: what they do from now on is set, and "
+			 "in no report");
 }
 
 static bool saw_nothing(const struct report *report)
@@ -197,7 +202,7 @@ static void report_as_text(const struct report *report, const struct plan *plan)
 	}
 	tcpkeep_settings_format(&plan->settings, text, sizeof(text));
 	tell_sets(report, text);
-	tell_rest(report);
+	tell_rest(report, plan->enforce);
 	tell_missed(report);
 	if (plan->enforce)
 		say_note("run: enforced: %llu %s with which the program would have changed them %s "
@@ -259,6 +264,7 @@ static void report_as_json(const struct report *report, const struct plan *plan)
 	json_end_object(&json);
 	if (counts->seen)
 		json_uint(&json, "seen", report->seen);
+	json_bool(&json, "goes_on", report->goes_on);
 	if (counts->left)
 		json_uint(&json, "processes_left", report->left);
 	if (counts->missed) {

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "cgroup-left.h"
 #include "keepalive/error.h"
 #include "keepalive/visit.h"
 #include "policy/policy-kernel.h"
@@ -105,6 +106,8 @@ int bpf_count(const struct bpf_run *run, struct report *report)
 	struct policy_kernel_rule counted;
 	int r;
 
+	report->left = cgroup_left(run->cgroup.fd, REPORT_GRACE_MS);
+	report->goes_on = report->left > 0;
 	r = policy_kernel_count(run->policy, 0, &counted);
 	if (r < 0)
 		return r;
@@ -117,7 +120,6 @@ int bpf_count(const struct bpf_run *run, struct report *report)
 	report->withheld += counted.withheld;
 	report->left_alone += counted.own;
 	report->refused += counted.failed;
-	report->left = transient_cgroup_processes(&run->cgroup);
 	return 0;
 }
 

@@ -13,6 +13,7 @@
 #include "apart.h"
 #include "base/cleanup.h"
 #include "base/macro.h"
+#include "cgroup-left.h"
 
 /* Directories deep; more is not a tree that programs make. */
 #define DEPTH_MAX 32
@@ -40,22 +41,6 @@ static void remove_children(int parent, const char *name, unsigned depth)
 		unlinkat(fd, entry->d_name, AT_REMOVEDIR);
 	}
 	closedir(dir);
-}
-
-/* 1: a process is in it or beneath it; 0: none is; -errno: it was removed. */
-static int is_populated(int events)
-{
-	static const char key[] = "populated ";
-	char text[256];
-	const char *at;
-	ssize_t n;
-
-	n = pread(events, text, sizeof(text) - 1, 0);
-	if (n < 0)
-		return -errno;
-	text[n] = '\0';
-	at = strstr(text, key);
-	return at && at[sizeof(key) - 1] == '1';
 }
 
 /* With what was made beneath it. -EBUSY: somebody is in it; -ENOENT: it is gone already. */
@@ -109,7 +94,7 @@ static void wait_until_empty(int *held, int events)
 	int populated;
 
 	/* A process that is started into it holds the pipe until it is in it. */
-	while ((populated = is_populated(events)) > 0 || (*held >= 0 && populated == 0)) {
+	while ((populated = cgroup_is_populated(events)) > 0 || (*held >= 0 && populated == 0)) {
 		/* cgroup.events: poll(2) tells a change since it was last read. */
 		struct pollfd fds[] = {{.fd = *held}, {.fd = events, .events = POLLPRI}};
 

@@ -267,19 +267,6 @@ int transient_cgroup_enter(const struct transient_cgroup *cgroup, struct tcpkeep
 	return 0;
 }
 
-size_t transient_cgroup_processes(const struct transient_cgroup *cgroup)
-{
-	_cleanup_close_ int fd = openat(cgroup->fd, "cgroup.procs", O_RDONLY | O_CLOEXEC);
-	char text[4096];
-	size_t n = 0;
-	ssize_t got;
-
-	while (fd >= 0 && (got = read(fd, text, sizeof(text))) > 0)
-		for (ssize_t i = 0; i < got; i++)
-			n += text[i] == '\n';
-	return n;
-}
-
 void transient_cgroup_free(struct transient_cgroup *cgroup)
 {
 	/* Beneath it there may be cgroups of a program that goes on: those are the tidier's, who

@@ -10,7 +10,6 @@
  */
 #pragma once
 
-#include <stddef.h>
 #include <tcpkeep.h>
 
 #define TRANSIENT_CGROUP_PREFIX "tcpkeep-run-"
@@ -35,9 +34,6 @@ int transient_cgroup_create(struct transient_cgroup *ret, struct tcpkeep_error *
 
 /* Moves this process into it. 0 or -errno with words. */
 int transient_cgroup_enter(const struct transient_cgroup *cgroup, struct tcpkeep_error *error);
-
-/* How many processes are in it. */
-size_t transient_cgroup_processes(const struct transient_cgroup *cgroup);
 
 /* Removes it when nobody is in it, and lets go of it. */
 void transient_cgroup_free(struct transient_cgroup *cgroup);

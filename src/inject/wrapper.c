@@ -111,6 +111,62 @@ static bool has_option(char *const argv[], const char *one, const char *other)
 	return false;
 }
 
+static bool is_our_variable(const char *word)
+{
+	return strcmp(word, "LD_PRELOAD") == 0;
+}
+
+/* The short options of env(1) that stand in one word; *at moves on where a value is the next one.
+ * NULL: they leave LD_PRELOAD alone. */
+static const char *short_of_env(char *const **at)
+{
+	for (const char *letter = **at + 1; *letter; letter++) {
+		const char *value;
+
+		if (*letter == 'i')
+			return "env -i";
+		if (*letter != 'u' && *letter != 'C')
+			continue;
+		value = letter[1] ? letter + 1 : (*at)[1] ? *++*at : "";
+		return *letter == 'u' && is_our_variable(value) ? "env -u LD_PRELOAD" : NULL;
+	}
+	return NULL;
+}
+
+static const char *long_of_env(char *const **at)
+{
+	static const char unset[] = "--unset", chdir[] = "--chdir";
+	const char *word = **at;
+
+	if (strcmp(word, "--ignore-environment") == 0)
+		return "env -i";
+	if (strncmp(word, "--unset=", sizeof(unset)) == 0)
+		return is_our_variable(word + sizeof(unset)) ? "env -u LD_PRELOAD" : NULL;
+	if ((strcmp(word, unset) == 0 || strcmp(word, chdir) == 0) && (*at)[1])
+		return is_our_variable(*++*at) && strcmp(word, unset) == 0 ? "env -u LD_PRELOAD"
+									   : NULL;
+	return NULL;
+}
+
+/* Its options, and the NAME=value words behind them. */
+static const char *env_drops(char *const argv[])
+{
+	const char *dropper = NULL;
+	char *const *at = argv + 1;
+
+	for (; !dropper && *at && (*at)[0] == '-' && strcmp(*at, "--") != 0; at++) {
+		if (strcmp(*at, "-") == 0)
+			return "env -i";
+		dropper = (*at)[1] == '-' ? long_of_env(&at) : short_of_env(&at);
+	}
+	if (*at && strcmp(*at, "--") == 0)
+		at++;
+	for (; !dropper && *at && strchr(*at, '='); at++)
+		if (strncmp(*at, "LD_PRELOAD=", 11) == 0)
+			dropper = "env LD_PRELOAD=...";
+	return dropper;
+}
+
 const char *wrapper_drops_environment(char *const argv[])
 {
 	const char *name;
@@ -123,9 +179,8 @@ const char *wrapper_drops_environment(char *const argv[])
 		return "sudo";
 	if (strcmp(name, "doas") == 0)
 		return "doas";
-	if (strcmp(name, "env") == 0 &&
-	    (has_option(argv, "-i", "--ignore-environment") || has_option(argv, "-", "-")))
-		return "env -i";
+	if (strcmp(name, "env") == 0)
+		return env_drops(argv);
 	if (strcmp(name, "su") == 0 &&
 	    (has_option(argv, "-", "-l") || has_option(argv, "--login", "")))
 		return "su -";

@@ -24,6 +24,21 @@ static int64_t first_death_ms(const struct tcpkeep_settings *s)
 	return ((int64_t)s->time_s + s->intvl_s) * 1000;
 }
 
+/* Fewer lost packets than these are no sign of a dead peer. */
+#define PROBES_LEAST 3
+
+/* The user timeout that changes nothing of when an idle connection ends: it takes the place of the
+ * count, so that it has to leave room for as many probes. */
+static int fitting_probes(const struct tcpkeep_settings *s)
+{
+	return has(s, TCPKEEP_PROBES) ? MAX(s->probes, PROBES_LEAST) : PROBES_LEAST;
+}
+
+static int64_t fitting_ms(const struct tcpkeep_settings *s)
+{
+	return ((int64_t)s->time_s + (int64_t)s->intvl_s * fitting_probes(s)) * 1000;
+}
+
 /* An intvl above time holds the next probe back, also on a healthy connection. */
 static int probe_period_s(const struct tcpkeep_settings *s)
 {
@@ -61,7 +76,7 @@ EXPORT uint32_t tcpkeep_settings_warnings(const struct tcpkeep_settings *s)
 static int write_words(enum tcpkeep_warning warning, const struct tcpkeep_settings *s, char *buf,
 		       size_t size)
 {
-	char a[DURATION_TEXT_MAX], b[DURATION_TEXT_MAX];
+	char a[DURATION_TEXT_MAX], b[DURATION_TEXT_MAX], c[DURATION_TEXT_MAX];
 
 	switch (warning) {
 	case TCPKEEP_WARN_ONE_PROBE:
@@ -72,11 +87,11 @@ static int write_words(enum tcpkeep_warning warning, const struct tcpkeep_settin
 		return snprintf(
 			buf, size,
 			"user-timeout=%s is not above time+intvl=%s: a single lost packet kills "
-			"a healthy connection, and probes no longer counts; use at least %s",
+			"a healthy connection, and probes no longer counts; use %s or more (time + "
+			"intvl x %d)",
 			duration_format((uint64_t)s->user_timeout_ms, a),
 			duration_format((uint64_t)first_death_ms(s), b),
-			has(s, TCPKEEP_PROBES) && s->probes > 2 ? "time + intvl x probes"
-								: "time + 3 x intvl");
+			duration_format((uint64_t)fitting_ms(s), c), fitting_probes(s));
 	case TCPKEEP_WARN_INTVL_ZERO:
 		return snprintf(buf, size,
 				"intvl=%d: a probe on every tick of the kernel, death within "

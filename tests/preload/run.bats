@@ -80,7 +80,10 @@ timer_of_client() {
 
 @test "a program that cannot be found or executed: 127 and 126, as a shell says it" {
 	run -127 "$TCPKEEP" run -- tcpkeep-no-such-program
-	[ "$output" = "tcpkeep: run: tcpkeep-no-such-program: command not found" ]
+	[ "$output" = "tcpkeep: run: tcpkeep-no-such-program: command not found; give its path, or look at PATH" ]
+	run "$TCPKEEP" run -- /tcpkeep-no-such-program
+	[ "$status" -eq 127 ]
+	[ "$output" = "tcpkeep: run: /tcpkeep-no-such-program: command not found" ]
 	for directory in / "$BATS_TEST_TMPDIR"; do
 		run "$TCPKEEP" run --report -- "$directory"
 		[ "$status" -eq 126 ]
@@ -352,6 +355,12 @@ timer_of_client() {
 		python3 -c "$CHANGES_LATER"
 	[ "$status" -eq 0 ]
 	jq -e '.tried == 3 and .accepted == 1 and .left_alone == 1 and .changed == 3 and .refused == 0' <<<"$stderr"
+	# The text tells what to do about it, where there is something to do.
+	in_netns sh -c 'ip link set lo up; exec "$@"' sh "$TCPKEEP" run --method preload "${SETTINGS[@]}" --report -- \
+		python3 -c "$CHANGES_LATER"
+	[[ $stderr == *"1 left alone and 3 changed later, as the program wanted (--enforce prevents it); "* ]]
+	in_netns sh -c 'ip link set lo up; : | "$TCPKEEP" run --method preload --report -- "$SHIM_PROGRAM" connect4'
+	[[ $stderr == *"0 left alone and 0 changed later, as the program wanted; "* ]]
 }
 
 @test "the report tells connections that came about from those that did not" {

@@ -225,7 +225,15 @@ static void play_group_stop(const struct mode *mode)
 	MUST(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
-static void play_key(const struct mode *mode, const char *key, int signal_number)
+static bool reports(const struct mode *mode)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(mode->args) && mode->args[i]; i++)
+		if (strcmp(mode->args[i], "--report") == 0)
+			return true;
+	return false;
+}
+
+static void play_key(const struct mode *mode, const char *key, const char *then, int signal_number)
 {
 	static const char *const argv[] = {"cat", NULL};
 	struct terminal terminal;
@@ -239,16 +247,19 @@ static void play_key(const struct mode *mode, const char *key, int signal_number
 	type(&terminal, key);
 	status = await_job(job);
 	MUST(WIFSIGNALED(status) && WTERMSIG(status) == signal_number);
+	/* The report begins a line of its own. */
+	if (reports(mode))
+		await(&terminal, then);
 }
 
 static void play_interrupt(const struct mode *mode)
 {
-	play_key(mode, "\x03", SIGINT);
+	play_key(mode, "\x03", "^C\r\ntcpkeep: run: no TCP socket", SIGINT);
 }
 
 static void play_quit(const struct mode *mode)
 {
-	play_key(mode, "\x1c", SIGQUIT);
+	play_key(mode, "\x1c", "^\\\r\ntcpkeep: run: no TCP socket", SIGQUIT);
 }
 
 /* A handler sees one SIGINT for one key, and the program decides what becomes of it. */

@@ -53,12 +53,19 @@ chosen() {
 	run --separate-stderr setpriv --bounding-set -sys_admin,-net_admin --inh-caps -sys_admin "$TCPKEEP" run -v -- sh -c true
 	[[ $stderr == *"method preload"* ]]
 	# What is missed by that is said before the start, unless it is as the user says.
-	[[ $stderr == *"warning: run: static, Go and setuid programs that it starts run without keepalive"* ]]
+	[[ $stderr == *"warning: run: static, Go and setuid programs that it starts run without keepalive; --method seccomp reaches the static and Go ones, root all"* ]]
+	# With -v it is not said that -v tells more.
+	[[ $stderr != *"-v tells"* ]]
+	run setpriv --bounding-set -sys_admin,-net_admin --inh-caps -sys_admin "$TCPKEEP" run -- sh -c true
+	[[ $output == *"--method seccomp reaches"*"(-v tells why it was not chosen)" ]]
 	run setpriv --bounding-set -sys_admin --inh-caps -sys_admin "$TCPKEEP" run --method preload -- sh -c true
 	[ -z "$output" ]
 	# What takes the environment away leaves nothing for preload to do.
-	run --separate-stderr setpriv --bounding-set -sys_admin,-net_admin --inh-caps -sys_admin "$TCPKEEP" run -v -- env -i sh -c true
-	[[ $stderr == *"method seccomp: this program takes the environment away"* ]]
+	for words in "env -i" "env -" "env -u LD_PRELOAD" "env LD_PRELOAD="; do
+		# shellcheck disable=SC2086 # words
+		run --separate-stderr setpriv --bounding-set -sys_admin,-net_admin --inh-caps -sys_admin "$TCPKEEP" run -v -- $words sh -c true
+		[[ $stderr == *"method seccomp: this program takes the environment away"* ]]
+	done
 	# Once no_new_privs is there, nothing is lost.
 	run --separate-stderr setpriv --no-new-privs --bounding-set -sys_admin,-net_admin "$TCPKEEP" run -v -- sh -c true
 	[[ $stderr == *"method seccomp"* ]]

@@ -115,8 +115,8 @@ static void dangerous_values_are_told(void **state)
 	/* The kernel's intvl counts where the rule has none. */
 	read_as("rule e { peer = :5 time = 60 user-timeout = 5s }\n",
 		"1: warning: rule \"e\": user-timeout=5s is not above time+intvl=2m15s: a single lost packet "
-		"kills a healthy connection, and probes no longer counts; use at least time + intvl x "
-		"probes\n",
+		"kills a healthy connection, and probes no longer counts; use 12m15s or more (time + "
+		"intvl x 9)\n",
 		NULL);
 	/* The others of the three stay the kernel's: twelve minutes, which nobody asked for. */
 	read_as("rule a { peer = :1 time = 60 }\nrule b { peer = :2 time = 30 probes = 3 }\n"

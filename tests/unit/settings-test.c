@@ -212,6 +212,34 @@ static void dangers_are_told(void **state)
 								      TCPKEEP_WARN_PROBES_ZERO);
 }
 
+/* What is advised against a short user timeout is one rule, and earns no warning itself. */
+static void a_user_timeout_that_fits(void **state)
+{
+	static const struct {
+		const char *settings, *advice;
+	} cases[] = {
+		{"time=60 intvl=10 probes=6 user-timeout=70s", "use 2m or more (time + intvl x 6)"},
+		{"time=60 intvl=10 probes=1 user-timeout=5s",
+		 "use 1m30s or more (time + intvl x 3)"},
+		{"time=60 intvl=10 user-timeout=5s", "use 1m30s or more (time + intvl x 3)"},
+		{"time=32767 intvl=32767 probes=127 user-timeout=1",
+		 "use 48d13h2m56s or more (time + intvl x 127)"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct tcpkeep_settings settings;
+		char text[256];
+
+		assert_int_equal(tcpkeep_settings_parse(cases[i].settings, TCPKEEP_SCOPE_SOCKET,
+							&settings, NULL),
+				 0);
+		assert_true(tcpkeep_warning_format(TCPKEEP_WARN_USER_TIMEOUT_SHORT, &settings, text,
+						   sizeof(text)) > 0);
+		assert_non_null(strstr(text, cases[i].advice));
+	}
+}
+
 static void every_warning_has_words(void **state)
 {
 	const struct tcpkeep_settings settings = {TCPKEEP_ALL, true, 5, 10, 1, 15000};
@@ -243,6 +271,7 @@ int main(void)
 		cmocka_unit_test(merge_takes_only_what_is_there),
 		cmocka_unit_test(validate_knows_both_scopes),
 		cmocka_unit_test(dangers_are_told),
+		cmocka_unit_test(a_user_timeout_that_fits),
 		cmocka_unit_test(every_warning_has_words),
 	};
 
