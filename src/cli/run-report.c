@@ -161,9 +161,6 @@ static void tell_left(const struct report *report)
 			 (unsigned long long)report->left,
 			 plural(report->left, "process goes", "processes go"),
 			 plural(report->left, "it does", "they do"));
-	else if (report->goes_on)
-		say_note("run: some of its processes go on: what they do from now on is set, and "
-			 "in no report");
 }
 
 static bool saw_nothing(const struct report *report)
@@ -264,7 +261,6 @@ static void report_as_json(const struct report *report, const struct plan *plan)
 	json_end_object(&json);
 	if (counts->seen)
 		json_uint(&json, "seen", report->seen);
-	json_bool(&json, "goes_on", report->goes_on);
 	if (counts->left)
 		json_uint(&json, "processes_left", report->left);
 	if (counts->missed) {

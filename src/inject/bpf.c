@@ -107,7 +107,6 @@ int bpf_count(const struct bpf_run *run, struct report *report)
 	int r;
 
 	report->left = cgroup_left(run->cgroup.fd, REPORT_GRACE_MS);
-	report->goes_on = report->left > 0;
 	r = policy_kernel_count(run->policy, 0, &counted);
 	if (r < 0)
 		return r;

@@ -14,8 +14,7 @@
 #define REPORT_MAGIC 0x7463706b65657034ULL /* "tcpkeep4": the layout below */
 
 /* What ends with the program, by the same ^C for one, is given so long before it counts as going
- * on.
- */
+ * on. */
 #define REPORT_GRACE_MS 100
 
 /* Kinds of refusal that are told apart. */
@@ -52,8 +51,7 @@ struct report {
 	uint64_t method;                      /* its place in methods[], counted from 1 */
 	uint64_t seen;                        /* seccomp: connect() and listen() on TCP sockets */
 	uint64_t missed[REPORT_MISSED_KINDS]; /* seccomp */
-	uint64_t left;    /* bpf: processes of the run that go on when it is reported */
-	uint64_t goes_on; /* whether some are known to */
+	uint64_t left; /* bpf: processes of the run that go on when it is reported */
 };
 
 /*
