@@ -28,7 +28,7 @@ setup() {
 	END
 	cat >"$UNITS/tell.service" <<-'END'
 		[Unit]
-		Requires=client.service
+		Wants=client.service
 		After=client.service
 		[Service]
 		Type=oneshot
@@ -81,4 +81,14 @@ boot() {
 	grep -qx 'unit: failed' "$PLACE/told/all"
 	grep -q 'policy.conf:2:.*tmie' "$PLACE/told/all" "$PLACE/log"
 	grep -q 'ESTAB' "$PLACE/told/all"
+}
+
+@test "a service whose command is tcpkeep run: in a cgroup below the unit's, which systemd ends with it" {
+	echo 'rule "none" { peer = ":1" on }' >"$PLACE/etc/tcpkeep/policy.conf"
+	sed -i 's#^ExecStart=#&/usr/local/bin/tcpkeep run --method bpf time=61 intvl=11 probes=7 -- #' "$UNITS/client.service"
+	boot
+	# One end of the connection: the server is another unit.
+	[ "$(grep -c 'timer:(keepalive,\(5[0-9]sec\|1min\)' "$PLACE/told/all")" -eq 1 ]
+	grep -qE '^run: /system.slice/client.service/tcpkeep-run-[0-9a-f-]+$' "$PLACE/told/all"
+	grep -qx 'run after stop: 0' "$PLACE/told/all"
 }
