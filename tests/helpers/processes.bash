@@ -38,3 +38,8 @@ replaced() {
 gone() {
 	[ ! -d "/proc/$1" ] || grep -q '^State:.*[ZX]' "/proc/$1/status"
 }
+
+# With all its threads: one that is still to stop may take a call.
+stopped() {
+	[ -d "/proc/$1" ] && [ -z "$(grep -sL '^State:.*T' "/proc/$1"/task/*/status)" ]
+}

@@ -78,6 +78,7 @@ END
 		until_true one_is_there tcpkeep-answer || exit 1
 		victim=$(helpers tcpkeep-answer)
 		kill -STOP $victim
+		until_true stopped $victim || exit 1
 		echo >&5
 		until_true gone $victim || exit 1
 		wait $program
