@@ -407,7 +407,10 @@ def connect(l, address, *options):
     c = socket.socket(l.family)
     for option in options:
         c.setsockopt(*option)
-    c.connect(address)
+    # The route may come and go once more.
+    while c.connect_ex(address) == 101:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
     kept.extend((c, l.accept()[0]))
     return c, kept[-1]
 # Each column at its longest.
