@@ -113,6 +113,21 @@ own.connect(l.getsockname())'
 	tail -1 <<<"$stderr" | jq -e '.tried == 4 and .connected == 1 and .left_alone == 1'
 }
 
+@test "the report: a socket that connects at the third try is one" {
+	for enforce in "" --enforce; do
+		inside "$TCPKEEP" run --method bpf --report --json $enforce -- python3 -c '
+import socket
+l = socket.socket()
+l.bind(("127.0.0.1", 0))
+s = socket.socket()
+while s.connect_ex(l.getsockname()):
+    refused = s.connect_ex(l.getsockname())
+    assert refused
+    l.listen()'
+		jq -e '.tried == 1 and .connected == 1 and .left_alone == 0' <<<"$stderr"
+	done
+}
+
 @test "a user timeout counts once the connection stands" {
 	inside "$TCPKEEP" run --method bpf user-timeout=2m -- python3 -c '
 import socket

@@ -102,19 +102,23 @@ print("user-timeout", waiting[1].getsockopt(*USER_TIMEOUT), flush=True)
 try:
     multi = listener(protocol=262)
 except OSError:
-    print("mptcp 0 7200")
+    print("mptcp 0 7200\nmptcp-listener 0")
 else:
     s = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)
     s.setsockopt(*KEEPALIVE, 0)
     s.connect(multi.getsockname())
     tell("mptcp", s)
+    off = listener((KEEPALIVE, 0), protocol=262)
+    client = socket.create_connection(off.getsockname())
+    print("mptcp-listener", off.accept()[0].getsockopt(*KEEPALIVE), flush=True)
 END
 	inside "$TCPKEEP" run --method "$METHOD" time=61 user-timeout=60s -- python3 "$BATS_TEST_TMPDIR/choices.py"
 	[ "$output" = "off-before-listen 0 7200
 off-after-listen 0
 refused-then-on 1 61
 user-timeout 99999
-mptcp 0 7200" ]
+mptcp 0 7200
+mptcp-listener 0" ]
 }
 
 @test "--enforce: ours hold on clients, listeners and what is accepted; wrong values are told as such" {

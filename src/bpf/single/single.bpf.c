@@ -102,7 +102,7 @@ static __always_inline void on_connection(struct bpf_sock_ops *ctx, struct bpf_s
 	struct policy_action action = tcpkeep_action; /* as it was loaded, not as it is compiled */
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	struct policy_mark *off = NULL;
-	bool inherits;
+	bool inherits, again;
 	__u32 outcome;
 
 	if (!tp || is_ours_twice(tp, connecting))
@@ -116,10 +116,30 @@ static __always_inline void on_connection(struct bpf_sock_ops *ctx, struct bpf_s
 		return;
 	}
 	inherits = !connecting && holds(tp);
+	again = connecting && ctx->bpf_sock_ops_cb_flags & WAS_SET;
 	outcome = give(ctx, sk, tp, &action, connecting, true);
+	/* After a connection that did not come about: one socket, which is counted. */
+	if (again)
+		return;
 	if (connecting && outcome == OUTCOME_SET)
 		begin(ctx);
 	count(inherits && outcome == OUTCOME_OWN ? OUTCOME_SET : outcome, !connecting);
+}
+
+/* Did the program turn it off on the listener? The mark of an MPTCP socket goes to the part of it
+ * from which what is accepted has its own. */
+static __always_inline bool is_listener_off(struct bpf_sock *sk, struct tcp_sock *tp)
+{
+	struct policy_mark *mark;
+
+	if (find_off(sk))
+		return true;
+	if (!is_off_mptcp(sk, tp))
+		return false;
+	mark = bpf_sk_storage_get(&tcpkeep_marks, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (mark)
+		mark->turned_off = true;
+	return true;
 }
 
 /* What it accepts is given the user timeout; it limits handshakes, too. */
@@ -130,7 +150,7 @@ static __always_inline void on_listen(struct bpf_sock_ops *ctx, struct bpf_sock 
 	struct policy_single_count *all;
 
 	action.fields &= ~POLICY_FIELD_USER_TIMEOUT;
-	if (!tp || (action.mode != POLICY_ACTION_ENFORCE && find_off(sk)) ||
+	if (!tp || (action.mode != POLICY_ACTION_ENFORCE && is_listener_off(sk, tp)) ||
 	    give(ctx, sk, tp, &action, false, true) != OUTCOME_SET)
 		return;
 	all = counts();
