@@ -10,9 +10,6 @@
 
 #include "base/cleanup.h"
 
-/* Directories deep; more is not a tree that programs make. */
-#define DEPTH_MAX 32
-
 int cgroup_is_populated(int events)
 {
 	static const char key[] = "populated ";
@@ -53,7 +50,7 @@ static size_t count_all(int parent, const char *name, unsigned depth)
 		return 0;
 	}
 	n = count_here(fd);
-	while (depth < DEPTH_MAX && (entry = readdir(dir)))
+	while (depth < CGROUP_DEPTH_MAX && (entry = readdir(dir)))
 		if (entry->d_type == DT_DIR && strcmp(entry->d_name, ".") != 0 &&
 		    strcmp(entry->d_name, "..") != 0)
 			n += count_all(fd, entry->d_name, depth + 1);

@@ -4,6 +4,9 @@
 
 #include <stddef.h>
 
+/* Directories deep; more is not a tree that programs make. */
+#define CGROUP_DEPTH_MAX 32
+
 /* What events, an open cgroup.events, says. 1: a process is in it or beneath it; 0: none is;
  * -errno: it was removed. */
 int cgroup_is_populated(int events);

@@ -15,9 +15,6 @@
 #include "base/macro.h"
 #include "cgroup-left.h"
 
-/* Directories deep; more is not a tree that programs make. */
-#define DEPTH_MAX 32
-
 /* An empty cgroup that cannot be removed: how often it is tried again, and how soon. */
 #define TRIES_MAX 10
 #define AGAIN_MS  200
@@ -36,7 +33,7 @@ static void remove_children(int parent, const char *name, unsigned depth)
 		if (entry->d_type != DT_DIR || strcmp(entry->d_name, ".") == 0 ||
 		    strcmp(entry->d_name, "..") == 0)
 			continue;
-		if (depth < DEPTH_MAX)
+		if (depth < CGROUP_DEPTH_MAX)
 			remove_children(fd, entry->d_name, depth + 1);
 		unlinkat(fd, entry->d_name, AT_REMOVEDIR);
 	}

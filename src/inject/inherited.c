@@ -59,10 +59,10 @@ static bool visit_one(int fd, const struct visit *visit)
 /* The descriptor that was enough, or -1. */
 static int visit_all(const struct visit *visit)
 {
-	int found = -1;
 	struct rlimit limit = {.rlim_cur = LOW_NUMBERS};
 	const struct dirent *entry;
 	DIR *dir = opendir("/proc/self/fd");
+	int found = -1;
 
 	if (!dir) {
 		getrlimit(RLIMIT_NOFILE, &limit);

@@ -247,18 +247,23 @@ const struct method *method_find(const char *name)
 	return NULL;
 }
 
+enum { OF_ONE_PROGRAM, OF_ANY_PROGRAMS, WITHOUT_ENVIRONMENT };
+
 static const struct preference {
 	const char *why;
 	size_t order[METHODS_MAX];
 	size_t n;
 } preferences[] = {
-	{"it costs least, and the program is dynamically linked", {PRELOAD, SECCOMP}, 2},
-	{"whatever this program starts is reached, static and Go programs too",
-	 {SECCOMP, PRELOAD},
-	 2},
-	{"this program takes the environment away, and with it what preload hangs on",
-	 {SECCOMP, PRELOAD},
-	 2},
+	[OF_ONE_PROGRAM] = {"it costs least, and the program is dynamically linked",
+			    {PRELOAD, SECCOMP},
+			    2},
+	[OF_ANY_PROGRAMS] = {"whatever this program starts is reached, static and Go programs too",
+			     {SECCOMP, PRELOAD},
+			     2},
+	[WITHOUT_ENVIRONMENT] =
+		{"this program takes the environment away, and with it what preload hangs on",
+		 {SECCOMP, PRELOAD},
+		 2},
 };
 
 /*
@@ -269,8 +274,8 @@ static const struct preference {
 static const struct preference *prefer(const struct program *program)
 {
 	if (program->starts_others && !seccomp_filter_takes_privileges())
-		return &preferences[1];
-	return &preferences[program->drops_environment ? 2 : 0];
+		return &preferences[OF_ANY_PROGRAMS];
+	return &preferences[program->drops_environment ? WITHOUT_ENVIRONMENT : OF_ONE_PROGRAM];
 }
 
 static bool consider(const struct method *method, const struct program *program, const char *why,
