@@ -117,7 +117,8 @@ _Noreturn static void supervise(struct seccomp *seccomp, int guardian)
 
 /* -------------------------------------------------------------------------------- the guardian */
 
-/* What the dead supervisor had taken and not answered: its threads are all gone by now. */
+/* What the dead supervisor had taken and not answered: of its threads none takes a call any more.
+ */
 static void answer_taken(const struct seccomp *seccomp)
 {
 	for (size_t i = 0; i < SECCOMP_RECEIVERS_MAX; i++) {
@@ -167,6 +168,16 @@ _Noreturn static void pass_all(const struct seccomp *seccomp)
 	_exit(0);
 }
 
+/* One that hangs. A thread of it may be beyond SIGKILL for as long as a filesystem does not answer:
+ * that one takes no call any more, and is not waited for. */
+static void end_supervisor(int supervisor)
+{
+	struct pollfd fd = {.fd = supervisor, .events = POLLIN};
+
+	pidfd_signal(supervisor, SIGKILL);
+	poll(&fd, 1, 1000);
+}
+
 /* The supervisor's end is taken here, so that init has one process less to wait for. */
 _Noreturn static void end_after(int supervisor)
 {
@@ -189,8 +200,10 @@ _Noreturn static void guard(struct seccomp *seccomp, int supervisor)
 			news = await_news(seccomp, supervisor, WATCH_MS);
 		if (news == NEWS_ENDED)
 			end_after(supervisor);
-		if (news == NEWS_TIME && hangs(seccomp, &watch))
-			pidfd_signal(supervisor, SIGKILL);
+		if (news == NEWS_TIME && hangs(seccomp, &watch)) {
+			end_supervisor(supervisor);
+			news = NEWS_PARTNER_DIED;
+		}
 		if (news != NEWS_PARTNER_DIED)
 			continue;
 		watch = (struct watch){0};

@@ -123,13 +123,17 @@ static uint64_t cookie_of(int fd)
 }
 
 /* By its protocol alone: what is no stream (a raw socket) is found when it is set. */
-static bool may_be_tcp(int fd)
+static bool may_be_tcp(struct receiver *receiver, int fd)
 {
 	socklen_t len = sizeof(int);
 	int protocol;
 
-	return getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) == 0 &&
-	       (protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP);
+	if (getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) < 0) {
+		/* No socket: to close our copy of it may take its time (a file of FUSE). */
+		turn_pass(&receiver->turn);
+		return false;
+	}
+	return protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP;
 }
 
 /* Neither connected nor connecting nor listening? */
@@ -308,7 +312,7 @@ static bool judge(struct receiver *receiver, const struct seccomp_notif *notif)
 		miss(receiver, fd);
 		return true;
 	}
-	if (!may_be_tcp(fd) || !is_valid(receiver, notif))
+	if (!may_be_tcp(receiver, fd) || !is_valid(receiver, notif))
 		return true;
 	switch (notif->data.nr) {
 	case SYS_setsockopt:
