@@ -91,6 +91,56 @@ END
 	[ "$(told .missed.unserved)" -eq 0 ]
 }
 
+# slow_files N: N threads connect() a file that nobody can close for now, and then one a socket. Prints what that one
+# got, how many of the threads were held up still, and what they were answered.
+slow_files() {
+	[ -e /dev/fuse ] || skip "no /dev/fuse"
+	cat >"$BATS_TEST_TMPDIR/files.py" <<'END'
+import ctypes, os, socket, sys, threading
+libc = ctypes.CDLL(None, use_errno=True)
+closing, go_on = open(sys.argv[2]), open(sys.argv[3], "w")
+assert closing.readline() == "ready\n"
+file = os.open(sys.argv[1] + "/file", os.O_RDONLY)
+errors = []
+def connect_file():
+    libc.connect(file, None, 0)
+    errors.append(ctypes.get_errno())
+threads = [threading.Thread(target=connect_file) for _ in range(int(sys.argv[4]))]
+for thread in threads:
+    thread.start()
+    assert closing.readline() == "closing\n"
+l = socket.create_server(("127.0.0.1", 0))
+s = socket.create_connection(l.getsockname())
+print(l.getsockopt(1, 9), s.getsockopt(1, 9), len(threads) - len(errors))
+go_on.close()
+for thread in threads:
+    thread.join()
+s = socket.create_connection(l.getsockname())
+print(s.getsockopt(1, 9), *set(errors))
+END
+	in_netns unshare --mount bash -c '
+		ip link set lo up
+		mkdir "$1/files"
+		mkfifo "$1/closing" "$1/go-on"
+		"$SLOW_CLOSE" "$1/files" >"$1/closing" <"$1/go-on" &
+		"$TCPKEEP" run --method seccomp -- python3 "$1/files.py" "$1/files" "$1/closing" "$1/go-on" "$2"
+	' _ "$BATS_TEST_TMPDIR" "$1"
+	[ "$status" -eq 0 ]
+}
+
+@test "a file of a filesystem that does not answer holds up its own call alone" {
+	slow_files 1
+	# ENOTSOCK
+	[ "$output" = $'1 1 1\n1 88' ]
+}
+
+@test "as many of them as would hold up all receivers: the guardian lets them go" {
+	local receivers
+	receivers=$(nproc)
+	slow_files $((receivers < 2 ? 2 : receivers > 8 ? 8 : receivers))
+	[ "$output" = $'1 1 0\n1 88' ]
+}
+
 @test "both end with the last process of the tree, not before" {
 	in_netns bash -c '
 		. "$SOURCE/tests/helpers/processes.bash"
