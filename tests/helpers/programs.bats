@@ -217,3 +217,16 @@ os.execv(os.environ["TCPKEEP"], ["tcpkeep", "run", "--method", os.environ["METHO
 	inside "$TCPKEEP" run --method "$METHOD" "${SETTINGS[@]}" --enforce --report --json -- python3 -c "$CHANGES_LATER"
 	jq -e '.tried == 4 and .left_alone == 0 and .changed == 0 and .withheld > 10' <<<"$stderr"
 }
+
+@test "the report: a listener that the program changed, with a user timeout and without" {
+	for user_timeout in "" user-timeout=90s; do
+		inside "$TCPKEEP" run --method "$METHOD" "${SETTINGS[@]}" $user_timeout --report --json -- python3 -c '
+import socket
+server = socket.create_server(("127.0.0.1", 0))
+server.setsockopt(6, 4, 61)
+assert server.getsockopt(6, 4) == 61
+server.setsockopt(6, 4, 15)
+server.setsockopt(6, 4, 16)'
+		jq -e '.listening == 1 and .changed == 1' <<<"$stderr"
+	done
+}

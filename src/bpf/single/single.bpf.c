@@ -262,7 +262,9 @@ static __always_inline bool has_all_of_ours(struct bpf_sock *sk)
 	       has_ours(sk, POLICY_FIELD_TIME, SOL_TCP, TCP_KEEPIDLE) &&
 	       has_ours(sk, POLICY_FIELD_INTVL, SOL_TCP, TCP_KEEPINTVL) &&
 	       has_ours(sk, POLICY_FIELD_PROBES, SOL_TCP, TCP_KEEPCNT) &&
-	       has_ours(sk, POLICY_FIELD_USER_TIMEOUT, SOL_TCP, TCP_USER_TIMEOUT);
+	       /* A listener was not given this one: on_listen(). */
+	       (sk->state == BPF_TCP_LISTEN ||
+		has_ours(sk, POLICY_FIELD_USER_TIMEOUT, SOL_TCP, TCP_USER_TIMEOUT));
 }
 
 /*
