@@ -100,10 +100,10 @@ static void imply_on(struct plan *plan)
 	plan->settings.fields |= TCPKEEP_ON;
 }
 
+static const char separators[] = " ,\t\n";
+
 static void read_own(const char *text, plan_complain *complain, struct plan *plan)
 {
-	static const char separators[] = " ,\t\n";
-
 	for (const char *at = text + strspn(text, separators); *at;) {
 		size_t len = strcspn(at, separators);
 
@@ -208,6 +208,23 @@ void plan_read(plan_lookup *lookup, plan_complain *complain, struct plan *ret)
 	else
 		read_predecessors(lookup, complain, &plan);
 	*ret = plan;
+}
+
+void plan_remove_root(char *text)
+{
+	size_t word;
+
+	for (char *at = text; *at; at += word) {
+		size_t before = strspn(at, separators);
+
+		word = strcspn(at + before, separators);
+		if (starts_with(at + before, word, "root=")) {
+			memmove(at, at + before + word, strlen(at + before + word) + 1);
+			word = 0;
+		} else {
+			word += before;
+		}
+	}
 }
 
 int plan_format(const struct plan *plan, char *buf, size_t size)

@@ -47,6 +47,9 @@ typedef void plan_complain(const char *message);
  */
 void plan_read(plan_lookup *lookup, plan_complain *complain, struct plan *ret);
 
+/* Takes the root out of such a text, in place: that process has met what it inherited. */
+void plan_remove_root(char *text);
+
 /* Room for every text that plan_format() makes, with the NUL. */
 #define PLAN_TEXT_MAX (TCPKEEP_SETTINGS_TEXT_MAX + 100)
 

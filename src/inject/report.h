@@ -29,7 +29,8 @@ enum report_missed {
 	REPORT_MISSED_KINDS,
 };
 
-/* Only ever added to, atomically. */
+/* Changed atomically. Only ever added to, but for failed, of which a later success is taken back.
+ */
 struct report {
 	uint64_t magic;
 	uint64_t nonce;

@@ -157,6 +157,15 @@ static bool meets_inherited(void)
 	return shim.plan.enforce || shim.plan.root == (pid_t)syscall(SYS_getpid);
 }
 
+/* A root that executes another program, or itself, keeps its number, and has chosen since. */
+static void forget_root(void)
+{
+	char *text = secure_getenv(PLAN_VARIABLE);
+
+	if (text)
+		plan_remove_root(text);
+}
+
 static void start(void)
 {
 	unsigned n_options;
@@ -177,8 +186,10 @@ static void start(void)
 	shim.reread = shim.plan.reread;
 	n_options = shim_options(&shim.plan.settings, shim.options);
 	__atomic_store_n(&shim.n_options, n_options, __ATOMIC_RELEASE);
-	if (n_options && meets_inherited())
+	if (n_options && meets_inherited()) {
 		shim_meet_inherited();
+		forget_root();
+	}
 }
 
 void shim_init(void)

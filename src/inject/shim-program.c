@@ -112,10 +112,11 @@ static void remember(int fd, const void *value, uint32_t field)
 
 int shim_program_sets(int fd, int level, int name, const void *value, socklen_t len, uint32_t field)
 {
-	bool ours = shim.plan.settings.fields & field, held;
+	bool ours, held;
 	int r;
 
 	shim_init();
+	ours = shim.plan.settings.fields & field;
 	/* Before connect() and listen() a value does no harm: they set ours over it. */
 	if (shim.plan.enforce && ours && shim_kind(shim_entry(fd)) != SHIM_FRESH &&
 	    withhold(fd, value, len, field, &r))

@@ -17,31 +17,60 @@
 #define STATE_SYN_RECV 3
 #define STATE_CLOSE    7
 
-/* Set before it connected, and nobody knows yet what became of it. */
-static uint64_t undecided[SHIM_TABLE_SIZE / 64];
+/* Set before it connected, and nobody knows yet what became of it. Told as failed: it may be tried
+ * again. */
+static uint64_t undecided[SHIM_TABLE_SIZE / 64], failed[SHIM_TABLE_SIZE / 64];
 
-static void await_outcome(int fd)
+/* Each of these three answers whether the bit was set before. */
+static bool test(const uint64_t *bits, int fd)
 {
-	if ((unsigned)fd < SHIM_TABLE_SIZE)
-		__atomic_fetch_or(&undecided[fd / 64], 1ULL << fd % 64, __ATOMIC_RELAXED);
+	return (unsigned)fd < SHIM_TABLE_SIZE &&
+	       __atomic_load_n(&bits[fd / 64], __ATOMIC_RELAXED) & 1ULL << fd % 64;
+}
+
+static bool add(uint64_t *bits, int fd)
+{
+	uint64_t bit = 1ULL << fd % 64;
+
+	return (unsigned)fd < SHIM_TABLE_SIZE &&
+	       __atomic_fetch_or(&bits[fd / 64], bit, __ATOMIC_RELAXED) & bit;
 }
 
 /* True for one of those who ask. */
-static bool take_undecided(int fd)
+static bool take(uint64_t *bits, int fd)
 {
-	uint64_t bit = 1ULL << fd % 64, *word;
+	uint64_t bit = 1ULL << fd % 64;
 
-	if ((unsigned)fd >= SHIM_TABLE_SIZE)
-		return false;
-	word = &undecided[fd / 64];
-	return __atomic_load_n(word, __ATOMIC_RELAXED) & bit &&
-	       __atomic_fetch_and(word, ~bit, __ATOMIC_RELAXED) & bit;
+	return test(bits, fd) && __atomic_fetch_and(&bits[fd / 64], ~bit, __ATOMIC_RELAXED) & bit;
+}
+
+static void await_outcome(int fd)
+{
+	take(failed, fd);
+	add(undecided, fd);
+}
+
+/* It stands, and may have been told as failed. */
+static void count_connected(int fd)
+{
+	if (!take(undecided, fd))
+		return;
+	if (take(failed, fd))
+		__atomic_fetch_sub(&shim.report->failed, 1, __ATOMIC_RELAXED);
+	shim_count(connected);
+}
+
+static void count_failed(int fd)
+{
+	if (test(undecided, fd) && !add(failed, fd))
+		shim_count(failed);
 }
 
 /* Those of the parent process: it tells of them. */
 void shim_report_forget(void)
 {
 	memset(undecided, 0, sizeof(undecided));
+	memset(failed, 0, sizeof(failed));
 }
 
 void shim_report_set(int fd, enum shim_kind kind)
@@ -110,12 +139,10 @@ int shim_report_connect(int fd, int result)
 	if (!stands && (errno == EINPROGRESS || errno == EALREADY || errno == EINTR ||
 			errno == EBADF || errno == ENOTSOCK))
 		return result;
-	if (take_undecided(fd)) {
-		if (stands)
-			shim_count(connected);
-		else
-			shim_count(failed);
-	}
+	if (stands)
+		count_connected(fd);
+	else
+		count_failed(fd);
 	return result;
 }
 
@@ -132,9 +159,9 @@ static void ask_kernel(int fd)
 	    info.tcpi_state == STATE_SYN_SENT || info.tcpi_state == STATE_SYN_RECV)
 		return;
 	if (info.tcpi_state != STATE_CLOSE || info.tcpi_bytes_acked)
-		shim_count(connected);
+		count_connected(fd);
 	else
-		shim_count(failed);
+		count_failed(fd);
 }
 
 void shim_report_close(int fd)
@@ -142,10 +169,10 @@ void shim_report_close(int fd)
 	int saved = errno;
 
 	/* A child of vfork() has its parent's table and not its socket. */
-	if ((unsigned)fd < SHIM_TABLE_SIZE &&
-	    __atomic_load_n(&undecided[fd / 64], __ATOMIC_RELAXED) & 1ULL << fd % 64 &&
-	    !shim_in_vfork() && take_undecided(fd))
+	if (test(undecided, fd) && !shim_in_vfork()) {
 		ask_kernel(fd);
+		take(undecided, fd);
+	}
 	errno = saved;
 }
 
@@ -155,6 +182,6 @@ __attribute__((destructor)) static void report_open(void)
 		return;
 	for (int word = 0; word < SHIM_TABLE_SIZE / 64; word++)
 		for (int fd = word * 64; undecided[word] && fd < (word + 1) * 64; fd++)
-			if (take_undecided(fd))
+			if (test(undecided, fd))
 				ask_kernel(fd);
 }

@@ -51,6 +51,26 @@ static void must_not_complain(const char *message)
 	abort();
 }
 
+/* The same plan without its root. */
+static void check_removal(const struct plan *plan)
+{
+	static char text[sizeof(value)];
+	struct plan left;
+
+	if (!lookup(PLAN_VARIABLE) || *value == '\0')
+		return;
+	snprintf(text, sizeof(text), "%s", value);
+	plan_remove_root(text);
+	written = text;
+	if (*text == '\0')
+		return;
+	plan_read(lookup_written, NULL, &left);
+	if (left.root != 0 || !tcpkeep_settings_equal(&plan->settings, &left.settings) ||
+	    plan->enforce != left.enforce ||
+	    memcmp(&plan->report, &left.report, sizeof(plan->report)) != 0)
+		abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	_cleanup_free_ char *text = calloc(size + 1, 1);
@@ -64,6 +84,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	plan_read(lookup, check_words, &plan);
 	if (tcpkeep_settings_validate(&plan.settings, TCPKEEP_SCOPE_SOCKET, NULL) < 0)
 		abort();
+	check_removal(&plan);
 	if (plan_format(&plan, again, sizeof(again)) < 0)
 		abort();
 	if (plan.settings.fields == 0)
