@@ -30,6 +30,7 @@ static pthread_mutex_t lead;
 static struct {
 	int listener;
 	cpu_set_t processors;
+	bool may_pin; /* there are no more than a cpu_set_t holds */
 
 	/* Written by the one who leads, read by all. */
 	bool crowded;
@@ -62,9 +63,7 @@ unsigned turns_init(int listener)
 {
 	memset(&turns, 0, sizeof(turns));
 	turns.listener = listener;
-	/* More processors than a cpu_set_t holds: then any. */
-	if (sched_getaffinity(0, sizeof(turns.processors), &turns.processors) < 0)
-		CPU_SET(0, &turns.processors);
+	turns.may_pin = sched_getaffinity(0, sizeof(turns.processors), &turns.processors) == 0;
 	/* A supervisor that a guardian starts which a supervisor started: its memory is a copy of
 	 * one in which somebody leads. */
 	pthread_mutex_init(&lead, NULL);
@@ -78,7 +77,7 @@ static void pin(struct turn *turn, bool pinned)
 	unsigned skip;
 	int cpu = 0;
 
-	if (turn->pinned == pinned)
+	if (!turns.may_pin || turn->pinned == pinned)
 		return;
 	CPU_ZERO(&one);
 	skip = turn->place % (unsigned)CPU_COUNT(&turns.processors);
