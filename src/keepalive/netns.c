@@ -19,6 +19,7 @@
 #include "base/cleanup.h"
 #include "base/escape.h"
 #include "base/macro.h"
+#include "base/mountinfo.h"
 #include "base/nearest.h"
 #include "base/number.h"
 #include "error.h"
@@ -267,29 +268,19 @@ static int survey_names(struct survey *s)
 	return 0;
 }
 
-/*
- * Bind mounts elsewhere, as container engines keep them: the path is the name. One line of
- * mountinfo (proc(5)): 36 35 0:4 net:[4026532281] /var/run/docker/netns/default rw - nsfs nsfs rw
- */
+/* Bind mounts elsewhere, as container engines keep them: the path is the name. */
 static int survey_mount(struct survey *s, char *line)
 {
-	char *fields[5], *separator = strstr(line, " - nsfs ");
 	_cleanup_close_ int fd = -1;
+	struct mountinfo mount;
 	struct name *grown;
 	struct stat st;
 
-	if (!separator)
+	if (mountinfo_parse(line, "nsfs", &mount) < 0 || strncmp(mount.root, "net:", 4) != 0 ||
+	    strlen(mount.point) > NAME_MAX ||
+	    strncmp(mount.point, NAMES_DIR "/", strlen(NAMES_DIR) + 1) == 0)
 		return 0;
-	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
-		fields[i] = strsep(&line, " ");
-		if (!fields[i])
-			return 0;
-	}
-	unescape_octal(fields[4]);
-	if (strncmp(fields[3], "net:", 4) != 0 || strlen(fields[4]) > NAME_MAX ||
-	    strncmp(fields[4], NAMES_DIR "/", strlen(NAMES_DIR) + 1) == 0)
-		return 0;
-	fd = open_netns_at(AT_FDCWD, fields[4]);
+	fd = open_netns_at(AT_FDCWD, mount.point);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return 0;
 	grown = array_grow(s->names, s->n_names, &s->room_names, sizeof(*grown));
@@ -297,7 +288,7 @@ static int survey_mount(struct survey *s, char *line)
 		return -ENOMEM;
 	s->names = grown;
 	s->names[s->n_names].inode = st.st_ino;
-	memcpy(s->names[s->n_names].text, fields[4], strlen(fields[4]) + 1);
+	memcpy(s->names[s->n_names].text, mount.point, strlen(mount.point) + 1);
 	s->n_names++;
 	return 0;
 }

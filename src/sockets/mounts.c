@@ -7,27 +7,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/escape.h"
-
-/* The fields of a mountinfo line that hold the mount point and the root, when the file system is of
- * that type. */
-static char *mount_point(char *line, const char *type, char **ret_root)
-{
-	char *fields[5], *rest = strstr(line, " - ");
-	size_t len = strlen(type);
-
-	if (!rest || strncmp(rest + 3, type, len) != 0 || rest[3 + len] != ' ')
-		return NULL;
-	for (size_t i = 0; i < 5; i++) {
-		fields[i] = strsep(&line, " ");
-		if (!fields[i])
-			return NULL;
-	}
-	unescape_octal(fields[3]);
-	unescape_octal(fields[4]);
-	*ret_root = fields[3];
-	return fields[4];
-}
+#include "base/mountinfo.h"
 
 int mounts_find(const char *type, char **ret)
 {
@@ -36,11 +16,11 @@ int mounts_find(const char *type, char **ret)
 	size_t size = 0;
 
 	while (file && getline(&line, &size, file) > 0) {
-		char *root, *point = mount_point(line, type, &root);
+		struct mountinfo mount;
 
-		if (!point || access(point, F_OK) < 0)
+		if (mountinfo_parse(line, type, &mount) < 0 || access(mount.point, F_OK) < 0)
 			continue;
-		*ret = strdup(point);
+		*ret = strdup(mount.point);
 		return *ret ? 0 : -ENOMEM;
 	}
 	return -ENOENT;
@@ -89,11 +69,11 @@ int mounts_locate(const char *type, const char *dir, char **ret)
 	int r = -ENOENT;
 
 	while (file && getline(&line, &size, file) > 0) {
-		char *root, *point = mount_point(line, type, &root);
+		struct mountinfo mount;
 
-		if (!point)
+		if (mountinfo_parse(line, type, &mount) < 0)
 			continue;
-		r = locate(&located, point, below(dir, root));
+		r = locate(&located, mount.point, below(dir, mount.root));
 		if (r < 0)
 			return r;
 		r = -EXDEV;
