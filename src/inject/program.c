@@ -16,11 +16,9 @@
 
 #include "base/cleanup.h"
 #include "elf.h"
+#include "script.h"
 #include "wrapper.h"
 
-/* fs/binfmt_script.c and include/uapi/linux/binfmts.h: the part of a first line that the kernel
- * reads. */
-#define SCRIPT_LINE_MAX 256
 /* exec_binprm() in fs/exec.c: a script whose interpreter is a script, and so on. */
 #define SCRIPT_DEPTH_MAX 5
 
@@ -196,79 +194,43 @@ static enum program_verdict judge_elf(const struct elf *elf, struct program *pro
 
 /* --------------------------------------------------------------------------- interpreters */
 
-/* What a "#!" line names: an interpreter and at most one argument. False: not such a line. */
-struct script {
-	char line[SCRIPT_LINE_MAX + 1];
-	char *interpreter;
-	char *argument; /* NULL: none */
-};
-
-static bool read_script(int fd, struct script *ret)
+/* What a command line comes to. Notes what takes LD_PRELOAD away on the way. */
+static char *const *behind_wrappers(char *const argv[], struct wrapper_words *words,
+				    struct program *program)
 {
-	ssize_t n = pread(fd, ret->line, SCRIPT_LINE_MAX, 0);
-	char *end;
+	argv = wrapper_command(argv, words);
+	if (!program->drops_environment)
+		program->drops_environment = wrapper_drops_environment(argv);
+	return argv;
+}
 
-	if (n < 3 || memcmp(ret->line, "#!", 2) != 0)
-		return false;
-	ret->line[n] = '\0';
-	end = ret->line + strcspn(ret->line, "\n");
-	while (end > ret->line + 2 && (end[-1] == ' ' || end[-1] == '\t'))
-		end--;
-	*end = '\0';
-	ret->interpreter = ret->line + 2 + strspn(ret->line + 2, " \t");
-	ret->argument = ret->interpreter + strcspn(ret->interpreter, " \t");
-	if (*ret->argument) {
-		*ret->argument++ = '\0';
-		ret->argument += strspn(ret->argument, " \t");
-	} else {
-		ret->argument = NULL;
+/* What runs a script: its interpreter, or what env(1) will find. */
+static int find_interpreter(const struct script *script, struct program *program)
+{
+	char env[] = "env", *argv[] = {env, script->argument, NULL};
+	const char *next = script->interpreter;
+	struct wrapper_words words;
+	int r;
+
+	if (script->argument && strcmp(base_name(script->interpreter), env) == 0) {
+		char *const *behind = behind_wrappers(argv, &words, program);
+
+		if (*behind != env)
+			next = *behind;
 	}
-	return *ret->interpreter != '\0';
-}
-
-/* The program in "-S NAME=value prog arg" of a "#!/usr/bin/env" line. Cuts the text. NULL: cannot
- * tell. */
-static const char *behind_env(char *argument)
-{
-	char *rest = NULL;
-
-	if (!argument)
-		return NULL;
-	if (strncmp(argument, "-S", 2) == 0)
-		argument += 2;
-	else if (strncmp(argument, "--split-string=", 15) == 0)
-		argument += 15;
-	for (char *word = strtok_r(argument, " \t", &rest); word;
-	     word = strtok_r(NULL, " \t", &rest))
-		if (word[0] == '-' || strpbrk(word, "\"'\\$"))
-			return NULL;
-		else if (!strchr(word, '='))
-			return word;
-	return NULL;
-}
-
-/*
- * What the kernel does not know is a script for the shell, as for execvp(), unless it is plainly no
- * text: an ELF file, or a NUL in its first line. By this shells tell it from a damaged program.
- */
-static bool is_for_shell(int fd)
-{
-	char line[SCRIPT_LINE_MAX];
-	ssize_t n = pread(fd, line, sizeof(line), 0);
-	const char *end;
-
-	if (n < 0 || (n >= SELFMAG && memcmp(line, ELFMAG, SELFMAG) == 0))
-		return false;
-	end = memchr(line, '\n', (size_t)n);
-	return !memchr(line, '\0', end ? (size_t)(end - line) : (size_t)n);
+	r = find(next, program->path);
+	if (r < 0)
+		snprintf(program->path, sizeof(program->path), "%s", next);
+	return r;
 }
 
 static enum program_verdict judge(struct program *program, unsigned depth)
 {
 	_cleanup_close_ int fd = open(program->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	char start[SCRIPT_LINE_MAX];
 	static struct elf elf;
 	struct script script;
-	const char *next = NULL;
+	ssize_t n;
 	int r;
 
 	/* It may be executed and not read: then the kernel knows more than we do. */
@@ -276,32 +238,25 @@ static enum program_verdict judge(struct program *program, unsigned depth)
 		return fail(program, -errno);
 	if (fd < 0)
 		return gains_privileges(program->path) ? PROGRAM_PRIVILEGED : PROGRAM_FITS;
-	if (read_script(fd, &script)) {
+	n = pread(fd, start, sizeof(start), 0);
+	if (n > 0 && script_parse(start, (size_t)n, &script)) {
 		if (depth >= SCRIPT_DEPTH_MAX)
 			return fail(program, -ELOOP);
 		/* The kernel ignores the privileges of a script: only its interpreter's count. */
-		if (strcmp(base_name(script.interpreter), "env") == 0)
-			next = behind_env(script.argument);
-		if (!next)
-			next = script.interpreter;
+		r = find_interpreter(&script, program);
 	} else if (gains_privileges(program->path)) {
 		return PROGRAM_PRIVILEGED;
 	} else if (elf_parse(read_file, &fd, &elf) == 0) {
 		return judge_elf(&elf, program);
-	} else if (depth == 0 && is_for_shell(fd)) {
+	} else if (depth == 0 && n >= 0 && script_is_for_shell(start, (size_t)n)) {
 		program->for_shell = true;
-		next = "/bin/sh";
+		r = find("/bin/sh", program->path);
 	} else if (depth == 0) {
 		return PROGRAM_FITS; /* binfmt_misc may know it; otherwise execve() will say so */
 	} else {
 		return fail(program, -ENOEXEC);
 	}
-	r = find(next, program->path);
-	if (r < 0) {
-		snprintf(program->path, sizeof(program->path), "%s", next);
-		return fail(program, r);
-	}
-	return judge(program, depth + 1);
+	return r < 0 ? fail(program, r) : judge(program, depth + 1);
 }
 
 int program_execute(const struct program *program, char *const argv[])
@@ -314,13 +269,13 @@ int program_execute(const struct program *program, char *const argv[])
 
 void program_inspect(char *const argv[], struct program *ret)
 {
+	struct wrapper_words words;
 	int r;
 
 	memset(ret, 0, sizeof(*ret));
 	r = find(argv[0], ret->command);
 	if (r == 0) {
-		argv = wrapper_skip(argv);
-		ret->drops_environment = wrapper_drops_environment(argv);
+		argv = behind_wrappers(argv, &words, ret);
 		r = find(argv[0], ret->path);
 	}
 	if (r < 0) {

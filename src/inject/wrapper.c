@@ -71,7 +71,7 @@ static char *const *skip_one(const struct wrapper *wrapper, char *const argv[])
 	return at && *at ? at : NULL;
 }
 
-char *const *wrapper_skip(char *const argv[])
+static char *const *skip(char *const argv[])
 {
 	const struct wrapper *wrapper;
 
@@ -83,6 +83,55 @@ char *const *wrapper_skip(char *const argv[])
 		argv = next;
 	}
 	return argv;
+}
+
+/* The text behind -S, and in *at the last word that it takes. NULL: there is none. */
+static const char *text_to_split(char *const **at)
+{
+	static const char whole[] = "--split-string";
+	const char *word = **at;
+
+	if (strcmp(word, "-S") == 0 || strcmp(word, whole) == 0)
+		return (*at)[1] ? *++*at : NULL;
+	if (strncmp(word, "-S", 2) == 0)
+		return word + 2;
+	return strncmp(word, "--split-string=", sizeof(whole)) == 0 ? word + sizeof(whole) : NULL;
+}
+
+/* Where env(1) is told to split a text into words: the command line that it makes of that. argv
+ * itself where it is not, or where quotes, escapes and variables would have to be understood. */
+static char *const *split(char *const argv[], struct wrapper_words *words)
+{
+	char *const *at = argv + 1;
+	char *rest = NULL;
+	const char *text;
+	size_t n = 1;
+
+	if (!argv[0] || strcmp(base_name(argv[0]), "env") != 0 || !argv[1])
+		return argv;
+	text = text_to_split(&at);
+	if (!text || strlen(text) >= sizeof(words->text) || strpbrk(text, "\"'\\$#"))
+		return argv;
+	strcpy(words->text, text);
+	words->argv[0] = argv[0];
+	for (char *word = strtok_r(words->text, " \t\n\v\f\r", &rest); word;
+	     word = strtok_r(NULL, " \t\n\v\f\r", &rest)) {
+		if (n == WRAPPER_WORDS_MAX)
+			return argv;
+		words->argv[n++] = word;
+	}
+	while (*++at) {
+		if (n == WRAPPER_WORDS_MAX)
+			return argv;
+		words->argv[n++] = *at;
+	}
+	words->argv[n] = NULL;
+	return words->argv;
+}
+
+char *const *wrapper_command(char *const argv[], struct wrapper_words *words)
+{
+	return skip(split(skip(argv), words));
 }
 
 bool wrapper_starts_others(const char *path)

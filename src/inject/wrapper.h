@@ -4,9 +4,20 @@
 
 #include <stdbool.h>
 
-/* The command behind env(1), nice(1), timeout(1) and the like; argv itself where there is none or
- * it cannot be told. */
-char *const *wrapper_skip(char *const argv[]);
+#define WRAPPER_TEXT_MAX  4096
+#define WRAPPER_WORDS_MAX 256
+
+/* Room for a command line that is not argv's own: of `env -S`. */
+struct wrapper_words {
+	char text[WRAPPER_TEXT_MAX];
+	char *argv[WRAPPER_WORDS_MAX + 1];
+};
+
+/*
+ * The command behind env(1), nice(1), timeout(1) and the like, in argv or in words; what is left
+ * begins with such a wrapper where its command cannot be told.
+ */
+char *const *wrapper_command(char *const argv[], struct wrapper_words *words);
 
 /* Is it a program whose work is to start others, a shell or such a one? By its name. */
 bool wrapper_starts_others(const char *path);

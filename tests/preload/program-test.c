@@ -212,6 +212,11 @@ static void test_scripts(void **state)
 	assert_int_equal(inspect_one(write_script("env-static", line)), PROGRAM_STATIC);
 	snprintf(line, sizeof(line), "#!/usr/bin/env -S A=b %s/static x\n", scratch);
 	assert_int_equal(inspect_one(write_script("env-s-static", line)), PROGRAM_STATIC);
+	snprintf(line, sizeof(line), "#!/usr/bin/env -S nice -n 5 %s/static\n", scratch);
+	assert_int_equal(inspect_one(write_script("env-s-nice", line)), PROGRAM_STATIC);
+	/* Without -S all of it is one name. */
+	snprintf(line, sizeof(line), "#!/usr/bin/env sh -e\n");
+	assert_int_equal(inspect_one(write_script("env-one", line)), PROGRAM_NOT_FOUND);
 	snprintf(line, sizeof(line), "#!%s/loop\n", scratch);
 	assert_int_equal(inspect_one(write_script("loop", line)), PROGRAM_NOT_EXECUTABLE);
 }
@@ -246,6 +251,7 @@ static void test_env(void **state)
 	const char *found[] = {"env", "A=b", "C=d", "cat", NULL};
 	const char *options[] = {"env", "-i", "tcpkeep-no-such-program", NULL};
 	const char *alone[] = {"env", NULL};
+	const char *script[] = {write_script("env-i", "#!/usr/bin/env -S -i A=b cat\n"), NULL};
 
 	(void)state;
 	assert_int_equal(inspect(lost, &program), PROGRAM_NOT_FOUND);
@@ -255,6 +261,9 @@ static void test_env(void **state)
 	assert_int_equal(inspect(options, &program), PROGRAM_FITS);
 	assert_string_equal(program.drops_environment, "env -i");
 	assert_int_equal(inspect(alone, &program), PROGRAM_FITS);
+	assert_null(program.drops_environment);
+	assert_int_equal(inspect(script, &program), PROGRAM_FITS);
+	assert_string_equal(program.drops_environment, "env -i");
 }
 
 static void test_drops_environment(void **state)
@@ -286,6 +295,13 @@ static void test_drops_environment(void **state)
 		{{"env", "cat", "LD_PRELOAD=x"}, NULL},
 		{{"env", "-v", "-i", "cat"}, "env -i"},
 		{{"env", "-", "cat"}, "env -i"},
+		{{"env", "-S", "-i cat"}, "env -i"},
+		{{"env", "-S-u LD_PRELOAD", "cat"}, "env -u LD_PRELOAD"},
+		{{"nice", "env", "--split-string=A=b -vi", "cat"}, NULL},
+		{{"env", "--split-string", "-v LD_PRELOAD= cat"}, "env LD_PRELOAD=..."},
+		{{"env", "-S", "A=b sudo cat"}, "sudo"},
+		{{"env", "-S", "'-i' cat"}, NULL},
+		{{"env", "-S"}, NULL},
 		{{"su", "-", "nobody"}, "su -"},
 		{{"su", "--login", "nobody"}, "su -"},
 		{{"su", "nobody", "-s", "/bin/cat"}, NULL},
@@ -298,7 +314,9 @@ static void test_drops_environment(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		char *const *argv = wrapper_skip((char *const *)(uintptr_t)cases[i].argv);
+		struct wrapper_words words;
+		char *const *argv =
+			wrapper_command((char *const *)(uintptr_t)cases[i].argv, &words);
 		const char *word = wrapper_drops_environment(argv);
 
 		if (cases[i].word)
