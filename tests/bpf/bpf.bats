@@ -204,3 +204,47 @@ END
 	# sockopts looks into every process: others may be under test as well.
 	[ "$(grep -c "^pid=$(sed -n 's/^me //p' <<<"$output") .*on=1 time=61 intvl=11 probes=7" <<<"$output")" -eq 2 ]
 }
+
+@test "a program of 32 bits: reached; refused by the others, and let through below them" {
+	[ "$(uname -m)" = x86_64 ] || skip "not x86-64"
+	cat >"$BATS_TEST_TMPDIR/small.c" <<'END'
+/* i386's own numbers. Exits with the time of a connection that has keepalive, with 1 without. */
+static int call(int number, int a, const void *b, int c, void *d, int *e)
+{
+	int r;
+	register int *fifth __asm__("edi") = e;
+
+	__asm__ volatile("int $0x80" : "=a"(r) : "a"(number), "b"(a), "c"(b), "d"(c), "S"(d), "r"(fifth) : "memory");
+	return r;
+}
+void _start(void)
+{
+	unsigned char address[16] = {0};
+	int len = sizeof(address), on = 0, time = 0;
+	int l = call(359, 2, (void *)1, 0, 0, 0), s = call(359, 2, (void *)1, 0, 0, 0);
+
+	call(363, l, (void *)1, 0, 0, 0);
+	call(367, l, address, (int)&len, 0, 0);
+	call(362, s, address, sizeof(address), 0, 0);
+	len = sizeof(int);
+	call(365, s, (void *)1, 9, &on, &len);
+	call(365, s, (void *)6, 4, &time, &len);
+	call(1, on ? time : 1, 0, 0, 0, 0);
+}
+END
+	cc -m32 -O1 -fno-stack-protector -fno-pie -nostdlib -static -o "$BATS_TEST_TMPDIR/small" "$BATS_TEST_TMPDIR/small.c"
+	inside "$BATS_TEST_TMPDIR/small"
+	[ "$status" -eq 1 ]
+	for method in bpf auto; do
+		inside "$TCPKEEP" run --method $method --report time=61 -- "$BATS_TEST_TMPDIR/small"
+		[ "$status" -eq 61 ]
+		[[ $stderr == *"tried 1 (connected 1)"* ]]
+	done
+	for method in seccomp preload; do
+		inside "$TCPKEEP" run --method $method time=61 -- "$BATS_TEST_TMPDIR/small"
+		[ "$status" -eq 4 ]
+		[[ $stderr == *"is for another processor or word size"* ]]
+		inside "$TCPKEEP" run --method $method time=61 -- sh -c '"$0"' "$BATS_TEST_TMPDIR/small"
+		[ "$status" -eq 1 ]
+	done
+}
