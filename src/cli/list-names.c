@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/hash.h"
 
 #define SLOTS_AT_FIRST 64
 #define EMPTY          0 /* a slot holds a number + 1 */
@@ -20,16 +21,6 @@ struct names {
 	char **texts;
 	size_t n, room;
 };
-
-/* FNV-1a */
-static uint64_t hash(const char *text)
-{
-	uint64_t h = 0xcbf29ce484222325;
-
-	for (; *text; text++)
-		h = (h ^ (unsigned char)*text) * 0x100000001b3;
-	return h ^ h >> 32;
-}
 
 int names_new(struct names **ret)
 {
@@ -63,7 +54,7 @@ static uint32_t *slot_of(const struct names *names, const char *text)
 {
 	size_t mask = names->n_slots - 1;
 
-	for (size_t at = hash(text) & mask;; at = (at + 1) & mask) {
+	for (size_t at = hash_place(text, strlen(text)) & mask;; at = (at + 1) & mask) {
 		uint32_t number = names->slots[at];
 
 		if (number == EMPTY || strcmp(names->texts[number - 1], text) == 0)

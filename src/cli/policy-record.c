@@ -17,19 +17,16 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/hash.h"
 #include "policy-verbs.h"
 
 static const char magic[] = "tcpkeep-policy 1\n";
 static const char from_stdin[] = "from standard input";
 
-/* FNV-1a: against accidents; who may write the record may write the rules. */
+/* Against accidents: who may write the record may write the rules. */
 void policy_record_digest(const char *text, char ret[24])
 {
-	uint64_t hash = 0xcbf29ce484222325;
-
-	for (; *text; text++)
-		hash = (hash ^ (unsigned char)*text) * 0x100000001b3;
-	snprintf(ret, 24, "%016" PRIx64, hash);
+	snprintf(ret, 24, "%016" PRIx64, hash_bytes(text, strlen(text)));
 }
 
 char *policy_record_path(const char *path)

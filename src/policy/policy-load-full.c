@@ -3,6 +3,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 
+#include "base/hash.h"
 #include "bpf/policy/policy.h"
 #include "policy-load.h"
 #include "policy.skel.h"
@@ -36,14 +37,10 @@ int policy_load_full(uint32_t hz, uint64_t cgroup, struct policy_fds *ret)
 	return r;
 }
 
-/* FNV-1a over the object. */
 uint64_t policy_build_id(void)
 {
-	uint64_t hash = POLICY_PATH_START;
 	size_t size;
-	const uint8_t *bytes = policy_full__elf_bytes(&size);
+	const void *object = policy_full__elf_bytes(&size);
 
-	for (size_t i = 0; i < size; i++)
-		hash = policy_path_step(hash, bytes[i]);
-	return hash;
+	return hash_bytes(object, size);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "base/hash.h"
 #include "base/macro.h"
 #include "change.h"
 
@@ -26,21 +27,11 @@ void change_set_clear(struct change_set *set)
 	*set = (struct change_set){0};
 }
 
-/* FNV-1a over a struct without holes. */
-static uint64_t hash_kind(const struct change_kind *kind)
-{
-	const unsigned char *bytes = (const unsigned char *)kind;
-	uint64_t hash = 0xcbf29ce484222325;
-
-	for (size_t i = 0; i < sizeof(*kind); i++)
-		hash = (hash ^ bytes[i]) * 0x100000001b3;
-	return hash ^ hash >> 32;
-}
-
 /* Where the kind stands, or is to stand. */
 static uint32_t *find_place(const struct change_set *set, const struct change_kind *kind)
 {
-	size_t at = hash_kind(kind) & (set->index_size - 1);
+	/* A struct without holes. */
+	size_t at = hash_place(kind, sizeof(*kind)) & (set->index_size - 1);
 
 	while (set->index[at] != 0 &&
 	       memcmp(&set->kinds[set->index[at] - 1], kind, sizeof(*kind)) != 0)

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/hash.h"
 #include "base/macro.h"
 
 /* Behind it stands the version of the form. */
@@ -40,16 +41,6 @@ _Static_assert(sizeof(struct fixed) == 56, "a head has no holes");
 
 #define VARINT_MAX 10
 #define KIND_MAX   (VARINT_MAX + 1 + 3 * 16)
-
-/* FNV-1a: against accidents. Whoever may write the file may sum as well. */
-static uint64_t sum_of(const uint8_t *bytes, size_t len)
-{
-	uint64_t sum = 0xcbf29ce484222325;
-
-	for (size_t i = 0; i < len; i++)
-		sum = (sum ^ bytes[i]) * 0x100000001b3;
-	return sum;
-}
 
 /* ------------------------------------------------------------------------------------- encoding
  */
@@ -184,8 +175,8 @@ int journal_encode(const struct journal_head *head, const struct change_set *set
 	at = put_kinds(at, set, items, n, numbers);
 	at = put_items(at, items, n);
 	memcpy(bytes, &fixed, sizeof(fixed));
-	fixed.sum = htole64(sum_of(bytes + offsetof(struct fixed, boot),
-				   (size_t)(at - bytes) - offsetof(struct fixed, boot)));
+	fixed.sum = htole64(hash_bytes(bytes + offsetof(struct fixed, boot),
+				       (size_t)(at - bytes) - offsetof(struct fixed, boot)));
 	memcpy(bytes, &fixed, sizeof(fixed));
 	*ret = bytes;
 	*ret_len = (size_t)(at - bytes);
@@ -337,7 +328,7 @@ static int get_head(const uint8_t *bytes, size_t len, struct journal_head *ret,
 	};
 	memcpy(ret->boot, fixed.boot, sizeof(ret->boot));
 	memcpy(ret->words, bytes + sizeof(fixed), words_len);
-	if (sum_of(bytes + offsetof(struct fixed, boot), len - offsetof(struct fixed, boot)) !=
+	if (hash_bytes(bytes + offsetof(struct fixed, boot), len - offsetof(struct fixed, boot)) !=
 	    le64toh(fixed.sum))
 		return -EBADMSG;
 	*ret_body = (struct reader){bytes + sizeof(fixed) + words_len, bytes + len, false};

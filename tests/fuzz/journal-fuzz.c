@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/hash.h"
 #include "sockets/journal.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -17,11 +18,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void mend_sum(uint8_t *bytes, size_t size)
 {
-	uint64_t sum = 0xcbf29ce484222325;
+	uint64_t sum = htole64(hash_bytes(bytes + SUM_FROM, size - SUM_FROM));
 
-	for (size_t i = SUM_FROM; i < size; i++)
-		sum = (sum ^ bytes[i]) * 0x100000001b3;
-	sum = htole64(sum);
 	memcpy(bytes + SUM_AT, &sum, sizeof(sum));
 }
 
