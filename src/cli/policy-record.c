@@ -107,7 +107,7 @@ bool policy_record_read(const void *blob, size_t len, struct policy_record *ret)
 		take(at, n, "digest ", ret->digest, sizeof(ret->digest));
 		take(at, n, "file ", ret->path, sizeof(ret->path));
 		ret->is_stdin |= n == strlen(from_stdin) && memcmp(at, from_stdin, n) == 0;
-		at += n + 1;
+		at = newline ? newline + 1 : end;
 	}
 	return true;
 }
