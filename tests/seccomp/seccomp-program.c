@@ -229,6 +229,14 @@ static void do_own(void)
 	show("all", all);
 }
 
+/* In a buffer that is longer than it has to be, and than a page. */
+static void set_long(int fd, int level, int name, int value)
+{
+	int values[2048] = {value};
+
+	CHECK(setsockopt(fd, level, name, values, sizeof(values)) == 0);
+}
+
 static void change(int fd)
 {
 	int value = 40000;
@@ -237,6 +245,8 @@ static void change(int fd)
 	set(fd, IPPROTO_TCP, TCP_KEEPINTVL, 22);
 	set(fd, IPPROTO_TCP, TCP_KEEPCNT, 3);
 	set(fd, SOL_SOCKET, SO_KEEPALIVE, 0);
+	set_long(fd, IPPROTO_TCP, TCP_KEEPIDLE, 33);
+	set_long(fd, SOL_SOCKET, SO_KEEPALIVE, 0);
 	set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	CHECK(option(fd, IPPROTO_TCP, TCP_NODELAY) == 1);
 	/* What is wrong stays wrong. */

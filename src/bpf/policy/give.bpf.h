@@ -239,13 +239,13 @@ static __always_inline bool on_setsockopt(struct bpf_sockopt *ctx)
 	struct bpf_sock *sk = ctx->sk;
 	struct policy_mark *mark;
 
-	if (ctx->optlen > OPTION_MAX)
-		ctx->optlen = 0;
-	if (!field || !sk)
+	mark = field && sk ? bpf_sk_storage_get(&tcpkeep_marks, sk, NULL, 0) : NULL;
+	if (!mark || !(mark->enforced & field) || !is_valid(ctx, field)) {
+		/* Only now: a value may be longer than it has to be. */
+		if (ctx->optlen > OPTION_MAX)
+			ctx->optlen = 0;
 		return false;
-	mark = bpf_sk_storage_get(&tcpkeep_marks, sk, NULL, 0);
-	if (!mark || !(mark->enforced & field) || !is_valid(ctx, field))
-		return false;
+	}
 	ctx->optlen = -1; /* the kernel's own setsockopt() is passed over */
 	return true;
 }
