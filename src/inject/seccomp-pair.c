@@ -17,9 +17,9 @@
 #include "base/pidfd.h"
 #include "pass-fd.h"
 
-/* More deaths of a partner than these in so many seconds are no accident. */
-#define DEATHS_MAX      5
-#define DEATHS_WITHIN_S 10
+/* More deaths of a partner than these within so long are no accident. */
+#define DEATHS_MAX       5
+#define DEATHS_WITHIN_MS 10000
 
 /*
  * How often the guardian looks whether the supervisor answers. Long enough for one that a busy
@@ -27,9 +27,12 @@
  */
 #define WATCH_MS 5000
 
+/* How soon a partner that could not be started is tried again. */
+#define RETRY_MS 1000
+
 struct deaths {
 	unsigned n;
-	time_t since_s;
+	int64_t since_ms;
 };
 
 /* What the guardian saw when it last looked. */
@@ -59,58 +62,100 @@ static enum news await_news(const struct seccomp *seccomp, int partner, int time
 	return fds[1].revents ? NEWS_PARTNER_DIED : NEWS_NONE;
 }
 
-/* Is it one death too many? */
-static bool give_up(struct deaths *deaths)
+static int64_t now_ms(void)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	if (now.tv_sec - deaths->since_s > DEATHS_WITHIN_S)
-		*deaths = (struct deaths){0, now.tv_sec};
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Is it one death too many? */
+static bool give_up(struct deaths *deaths)
+{
+	int64_t now = now_ms();
+
+	if (now - deaths->since_ms > DEATHS_WITHIN_MS)
+		*deaths = (struct deaths){0, now};
 	return ++deaths->n > DEATHS_MAX;
 }
 
-/* Starts one, a copy of this thread; its pidfd or -errno. main does not return. */
+/*
+ * Starts one, a copy of this thread, whose main does not return. Its pidfd; -errno: there is none
+ * now. main is given the pidfd of who started it; -ESRCH: that one has died since.
+ */
 static int start_partner(struct seccomp *seccomp, void (*main)(struct seccomp *, int other))
 {
 	pid_t starter = getpid(), pid = fork();
+	int r;
 
 	if (pid < 0)
 		return -errno;
 	if (pid == 0) {
+		/* 0 to 2 stay what they are, /dev/null: no word of a library's is for a program. */
+		const int kept[] = {0, 1, 2, seccomp->listener, seccomp->control};
 		int other;
 
 		setsid();
-		/* 0 to 2 stay what they are, /dev/null: no word of a library's is for a program. */
-		apart_close_others((const int[]){0, 1, 2, seccomp->listener}, 4);
+		apart_close_others(kept, ARRAY_SIZE(kept));
 		other = pidfd_of(starter, 0);
 		if (getppid() != starter)
 			cleanup_close(&other), other = -ESRCH;
-		main(seccomp, other);
+		/* A partner that nobody watches would soon be one of two. */
+		if (other >= 0 || other == -ESRCH)
+			main(seccomp, other);
 		_exit(1);
 	}
-	return pidfd_of(pid, 0);
+	r = pidfd_of(pid, 0);
+	if (r < 0)
+		kill(pid, SIGKILL);
+	return r;
 }
 
 /* ----------------------------------------------------------------------------- the supervisor */
 
+/* The first one tells the program's process, which waits for it. */
+static void tell_start(struct seccomp *seccomp, int r)
+{
+	struct seccomp_guard_says says = {.error = -r, .pid = getppid()};
+
+	if (seccomp->control < 0)
+		return;
+	(void)!write(seccomp->control, &says, sizeof(says));
+	close(steal_fd(&seccomp->control));
+}
+
+/* How long a partner is waited for: one that died while it started us is none, and one that could
+ * not be started may be had later. */
+static int patience_ms(int partner)
+{
+	if (partner == -ESRCH)
+		return 0;
+	return partner < 0 ? RETRY_MS : -1;
+}
+
 _Noreturn static void supervise(struct seccomp *seccomp, int guardian)
 {
 	struct deaths deaths = {0};
+	int r;
 
 	prctl(PR_SET_NAME, "tcpkeep-answer");
-	if (seccomp_serve(seccomp) < 0)
+	r = seccomp_serve(seccomp);
+	tell_start(seccomp, r);
+	if (r < 0)
 		_exit(1);
 	for (;;)
-		switch (await_news(seccomp, guardian, -1)) {
+		switch (await_news(seccomp, guardian, patience_ms(guardian))) {
 		case NEWS_ENDED:
 			_exit(0);
 		case NEWS_PARTNER_DIED:
 			cleanup_close(&guardian);
-			guardian = give_up(&deaths) ? -1 : start_partner(seccomp, guard);
+			guardian = give_up(&deaths) ? -EAGAIN : start_partner(seccomp, guard);
+			break;
+		case NEWS_TIME:
+			guardian = start_partner(seccomp, guard);
 			break;
 		case NEWS_NONE:
-		case NEWS_TIME:
 			break;
 		}
 }
@@ -130,11 +175,15 @@ static void answer_taken(const struct seccomp *seccomp)
 	}
 }
 
-static bool is_waiting(const struct seccomp *seccomp)
+/* Does a call wait, or does one within so long? -1: as long as it takes. Ends with the programs. */
+static bool is_waiting(const struct seccomp *seccomp, int timeout_ms)
 {
 	struct pollfd fd = {.fd = seccomp->listener, .events = POLLIN};
+	int n = poll(&fd, 1, timeout_ms);
 
-	return poll(&fd, 1, 0) == 1 && fd.revents & POLLIN;
+	if (n == 1 && fd.revents & (POLLHUP | POLLNVAL))
+		_exit(0);
+	return n == 1 && fd.revents & POLLIN;
 }
 
 /*
@@ -156,16 +205,26 @@ static bool hangs(const struct seccomp *seccomp, struct watch *watch)
 			seccomp_pass(seccomp, id);
 		watch->ids[i] = id;
 	}
-	watch->waiting = is_waiting(seccomp);
+	watch->waiting = is_waiting(seccomp, 0);
 	return waited && watch->waiting && !moved;
 }
 
-/* No supervisor can be had: the programs go on without keepalive. */
-_Noreturn static void pass_all(const struct seccomp *seccomp)
+/*
+ * No supervisor can be had: the programs go on without keepalive; for so long, or for good (-1).
+ * Asks first: before Linux 6.11 nobody wakes who waits for a call when the last program ends.
+ */
+static void pass_calls(const struct seccomp *seccomp, int64_t for_ms)
 {
-	while (seccomp_pass_next(seccomp, &seccomp->shared->slots[0]))
-		;
-	_exit(0);
+	int64_t end_ms = now_ms() + for_ms;
+
+	for (;;) {
+		int64_t left_ms = for_ms < 0 ? -1 : end_ms - now_ms();
+
+		if (for_ms >= 0 && left_ms <= 0)
+			return;
+		if (is_waiting(seccomp, (int)left_ms))
+			seccomp_pass_next(seccomp, &seccomp->shared->slots[0]);
+	}
 }
 
 /* One that hangs. A thread of it may be beyond SIGKILL for as long as a filesystem does not answer:
@@ -187,30 +246,43 @@ _Noreturn static void end_after(int supervisor)
 	_exit(0);
 }
 
+/* Waits until it is gone; ends with the programs. */
+static void watch_over(const struct seccomp *seccomp, int supervisor)
+{
+	struct watch watch = {0};
+
+	for (;;)
+		switch (await_news(seccomp, supervisor, WATCH_MS)) {
+		case NEWS_ENDED:
+			end_after(supervisor);
+		case NEWS_PARTNER_DIED:
+			return;
+		case NEWS_TIME:
+			if (!hangs(seccomp, &watch))
+				break;
+			end_supervisor(supervisor);
+			return;
+		case NEWS_NONE:
+			break;
+		}
+}
+
 _Noreturn static void guard(struct seccomp *seccomp, int supervisor)
 {
 	struct deaths deaths = {0};
-	struct watch watch = {0};
 
 	prctl(PR_SET_NAME, "tcpkeep-guard");
 	for (;;) {
-		enum news news = NEWS_PARTNER_DIED;
-
 		if (supervisor >= 0)
-			news = await_news(seccomp, supervisor, WATCH_MS);
-		if (news == NEWS_ENDED)
-			end_after(supervisor);
-		if (news == NEWS_TIME && hangs(seccomp, &watch)) {
-			end_supervisor(supervisor);
-			news = NEWS_PARTNER_DIED;
+			watch_over(seccomp, supervisor);
+		if (supervisor >= 0 || supervisor == -ESRCH) {
+			cleanup_close(&supervisor);
+			answer_taken(seccomp);
+			if (give_up(&deaths))
+				pass_calls(seccomp, -1);
+		} else {
+			pass_calls(seccomp, RETRY_MS);
 		}
-		if (news != NEWS_PARTNER_DIED)
-			continue;
-		watch = (struct watch){0};
-		cleanup_close(&supervisor);
-		answer_taken(seccomp);
-		if (give_up(&deaths))
-			pass_all(seccomp);
 		supervisor = start_partner(seccomp, supervise);
 	}
 }
@@ -219,7 +291,6 @@ _Noreturn static void guard(struct seccomp *seccomp, int supervisor)
 
 _Noreturn void seccomp_guard(struct seccomp *seccomp, int control)
 {
-	struct seccomp_guard_says says = {.pid = getpid()};
 	int supervisor;
 	char byte;
 
@@ -228,11 +299,12 @@ _Noreturn void seccomp_guard(struct seccomp *seccomp, int control)
 	/* The program could not set the filter: nothing is lost. */
 	if (seccomp->listener < 0)
 		_exit(1);
+	seccomp->control = control;
 	supervisor = start_partner(seccomp, supervise);
-	says.error = supervisor < 0 ? -supervisor : 0;
-	(void)!write(control, &says, sizeof(says));
-	if (says.error)
+	if (supervisor < 0) {
+		tell_start(seccomp, supervisor);
 		_exit(1);
-	close(control);
+	}
+	close(steal_fd(&seccomp->control));
 	guard(seccomp, supervisor);
 }

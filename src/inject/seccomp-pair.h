@@ -4,10 +4,10 @@
 
 #include "seccomp-serve.h"
 
-/* What the guardian tells the program's process when all is ready. */
+/* What the program's process is told when all is ready. */
 struct seccomp_guard_says {
 	int error; /* 0 or an errno: no supervisor could be started */
-	int pid;   /* its own: the supervisors are its descendants */
+	int pid;   /* the guardian's: the supervisors are its descendants */
 };
 
 /*

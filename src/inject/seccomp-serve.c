@@ -16,6 +16,7 @@
 
 #include "base/cleanup.h"
 #include "base/macro.h"
+#include "base/pidfd.h"
 #include "give.h"
 #include "keepalive/socket.h"
 #include "seccomp-turns.h"
@@ -104,12 +105,10 @@ void seccomp_pass(const struct seccomp *seccomp, uint64_t id)
 		report_missed(seccomp->report, REPORT_MISSED_UNSERVED);
 }
 
-bool seccomp_pass_next(const struct seccomp *seccomp, union seccomp_slot *slot)
+void seccomp_pass_next(const struct seccomp *seccomp, union seccomp_slot *slot)
 {
-	if (!receive(seccomp->listener, slot))
-		return false;
-	seccomp_pass(seccomp, slot->notif.id);
-	return true;
+	if (receive(seccomp->listener, slot))
+		seccomp_pass(seccomp, slot->notif.id);
 }
 
 /* -------------------------------------------------------------------------------- one socket */
@@ -362,6 +361,15 @@ static unsigned choose_number(unsigned processors, rlim_t fds)
 	return n;
 }
 
+/* For one call at a time: a process and its socket. */
+static int check_room(int listener)
+{
+	_cleanup_close_ int pidfd = pidfd_of(getpid(), 0), got = -1;
+
+	got = pidfd < 0 ? pidfd : pidfd_duplicate(pidfd, listener);
+	return got < 0 ? got : 0;
+}
+
 int seccomp_serve(const struct seccomp *seccomp)
 {
 	static struct receiver receivers[SECCOMP_RECEIVERS_MAX];
@@ -375,6 +383,9 @@ int seccomp_serve(const struct seccomp *seccomp)
 		limit.rlim_cur = limit.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &limit);
 	}
+	r = check_room(seccomp->listener);
+	if (r < 0)
+		return r;
 	n = choose_number(turns_init(seccomp->listener), limit.rlim_cur);
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK_SIZE);

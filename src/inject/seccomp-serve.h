@@ -38,16 +38,17 @@ struct seccomp {
 	struct report *report; /* NULL: nobody counts */
 	struct seccomp_shared *shared;
 	int listener;
+	int control; /* of the first supervisor, who tells how the start went; -1 */
 };
 
 /* Do the kernel's structures fit? */
 bool seccomp_sizes_fit(void);
 
-/* Starts the threads that answer; 0 or -errno when there is not even one. They never end. */
+/* Starts the threads that answer; 0 or -errno: not even one, or no descriptors. They never end. */
 int seccomp_serve(const struct seccomp *seccomp);
 
 /* Lets a call go on that nobody has looked at; one that is gone is no matter. */
 void seccomp_pass(const struct seccomp *seccomp, uint64_t id);
 
-/* Takes the next call and lets it go on. False: the last program has ended. */
-bool seccomp_pass_next(const struct seccomp *seccomp, union seccomp_slot *slot);
+/* Takes the next call and lets it go on. */
+void seccomp_pass_next(const struct seccomp *seccomp, union seccomp_slot *slot);

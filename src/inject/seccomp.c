@@ -84,13 +84,18 @@ static void guard(void *userdata)
 
 static int fail_start(int r, struct tcpkeep_error *error)
 {
+	const char *advice = "";
+
+	if (r == -EAGAIN)
+		advice = "; raise the limit of processes (ulimit -u, pids.max of the cgroup) or "
+			 "use method preload";
+	else if (r == -EMFILE)
+		advice = "; raise the limit (ulimit -n) or use method preload";
 	return error_set(error, r, "seccomp: the supervisor cannot be started: %s%s", strerror(-r),
-			 r == -EAGAIN ? "; raise the limit of processes (ulimit -u, pids.max of "
-					"the cgroup) or use method preload"
-				      : "");
+			 advice);
 }
 
-/* Waits for what the guardian says. */
+/* Waits for what guardian or supervisor says. */
 static int hear(int control)
 {
 	struct seccomp_guard_says says;
@@ -122,7 +127,7 @@ int seccomp_enter(const struct plan *plan, struct report *report, bool *ret_turn
 		  struct tcpkeep_error *error)
 {
 	_cleanup_close_ int ours = -1, theirs = -1, listener = -1;
-	struct seccomp seccomp = {.plan = plan, .report = report, .listener = -1};
+	struct seccomp seccomp = {.plan = plan, .report = report, .listener = -1, .control = -1};
 	struct guardian guardian;
 	const char byte = 0;
 	int fds[2], r;

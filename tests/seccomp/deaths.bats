@@ -56,6 +56,49 @@ told() {
 	[ "$(told .missed.unserved)" -gt 0 ]
 }
 
+@test "one dies while no process can be had: it is tried again, and meanwhile calls go on" {
+	[ "$(id -u)" = 0 ] || skip "needs root"
+	cat >"$BATS_TEST_TMPDIR/connects.py" <<'END'
+import socket, sys
+l = socket.create_server(("127.0.0.1", 0))
+for line in sys.stdin:
+    s = socket.create_connection(l.getsockname())
+    print(s.getsockopt(1, 9), flush=True)
+END
+	in_netns bash -c '
+		. "$SOURCE/tests/helpers/processes.bash"
+		ip link set lo up
+		mkfifo "$1/in" "$1/out"
+		# Root has no limit: a user whom nobody else is.
+		as_user() {
+			setpriv --reuid $((1000000 + $$)) --clear-groups "$@"
+		}
+		as_user "$TCPKEEP" run --method seccomp -- python3 -c "$(cat "$1/connects.py")" <"$1/in" >"$1/out" &
+		exec 5>"$1/in" 6<"$1/out"
+		connects() {
+			echo >&5 && read -r -t 20 set <&6 && [ "$set" = "$1" ] || exit 1
+		}
+		connects 1
+		answer=$(helpers tcpkeep-answer) guard=$(helpers tcpkeep-guard)
+		as_user prlimit --pid $answer --nproc=0:
+		kill -9 $guard
+		until_true gone $guard || exit 2
+		connects 1
+		as_user prlimit --pid $answer --nproc=$(ulimit -Hu):
+		until_true replaced tcpkeep-guard $guard || exit 3
+		guard=$(helpers tcpkeep-guard)
+		as_user prlimit --pid $guard --nproc=0:
+		kill -9 $answer
+		until_true gone $answer || exit 4
+		connects 0
+		as_user prlimit --pid $guard --nproc=$(ulimit -Hu):
+		until_true replaced tcpkeep-answer $answer || exit 5
+		connects 1
+		exec 5>&-
+	' _ "$BATS_TEST_TMPDIR"
+	[ "$status" -eq 0 ]
+}
+
 @test "a supervisor that hangs is ended: what it held up goes on, and what comes later is set" {
 	cat >"$BATS_TEST_TMPDIR/connects.py" <<'END'
 import socket, sys

@@ -46,10 +46,15 @@ load common
 }
 
 @test "few descriptors: said, and the program runs or clearly does not" {
-	for n in 32 12 9; do
+	for n in 32 12 9 8 7 6; do
 		in_netns sh -c "exec </dev/null 3>&- 4>&-; ip link set lo up; ulimit -n $n"'; exec "$0" "$@"' "$TCPKEEP" run --method seccomp \
 			"${SETTINGS[@]}" -- "$SECCOMP_PROGRAM" connect4
-		all_are "$OURS"
+		if [ "$n" -ge 9 ] || [ "$status" -eq 0 ]; then
+			all_are "$OURS"
+		else
+			[ "$status" -eq 4 ]
+			[[ $stderr == *"Too many open files; raise the limit (ulimit -n)"* ]]
+		fi
 	done
 	run sh -c 'exec 3>&- 4>&- </dev/null; ulimit -n 4; exec "$TCPKEEP" run --method seccomp -- echo ran'
 	[ "$status" -eq 126 ]
@@ -71,15 +76,23 @@ load common
 	done
 }
 
-@test "no process more: said, and the program does not start" {
+@test "few processes: said, and the program runs with keepalive or does not start" {
 	[ "$(id -u)" = 0 ] || skip "needs root, to become somebody with a limit"
-	copy=$BATS_TEST_TMPDIR/tcpkeep
-	cp "$TCPKEEP" "$copy"
-	chmod 755 "$BATS_RUN_TMPDIR" "$BATS_FILE_TMPDIR" "$BATS_TEST_TMPDIR" "$copy" 2>/dev/null || true
-	run setpriv --reuid 64123 --regid 64123 --clear-groups prlimit --nproc=1 \
-		env ASAN_OPTIONS=detect_leaks=0 "$copy" run --method seccomp -- echo ran
-	[ "$status" -eq 4 ]
-	[[ $output == *"the supervisor cannot be started"*"ulimit -u"* && $output != *ran* ]]
+	cp "$TCPKEEP" "$BATS_TEST_TMPDIR/tcpkeep"
+	cp "$SECCOMP_PROGRAM" "$BATS_TEST_TMPDIR/program"
+	chmod 755 "$BATS_RUN_TMPDIR" "$BATS_FILE_TMPDIR" "$BATS_TEST_TMPDIR" "$BATS_TEST_TMPDIR"/* 2>/dev/null || true
+	for n in 1 2 3 4 5 6 7 16; do
+		inside setpriv --reuid $((1000000 + $$)) --regid 64123 --clear-groups prlimit --nproc=$n \
+			env ASAN_OPTIONS=detect_leaks=0 "$BATS_TEST_TMPDIR/tcpkeep" run --method seccomp "${SETTINGS[@]}" -- \
+			"$BATS_TEST_TMPDIR/program" connect4
+		if [ "$n" -eq 16 ] || [ "$status" -eq 0 ]; then
+			all_are "$OURS"
+		else
+			[ "$status" -eq 4 ]
+			[[ $stderr == *"the supervisor cannot be started"*"ulimit -u"* && -z $output ]]
+		fi
+		[ "$n" -gt 1 ] || [ "$status" -eq 4 ]
+	done
 }
 
 @test "the program is tcpkeep's own process: its number, its parent" {
@@ -92,7 +105,7 @@ load common
 	jq -e '.method == "seccomp" and .seen == 3 and .set == 2 and .tried == 1 and (has("connected") | not) and .listening == 1 and
 		.left_alone == 1 and .missed == {forbidden: 0, short: 0, unserved: 0, io_uring: 0} and .refused == 0' <<<"$stderr"
 	under --enforce --report --json -- enforce
-	jq -e '.withheld == 12 and .mode == "enforce"' <<<"$stderr"
+	jq -e '.withheld == 18 and .mode == "enforce"' <<<"$stderr"
 	under --report -- children
 	[[ $stderr == *"8 sockets set (on time=61 intvl=11 probes=7): tried 4, listening 4, inherited 0"* ]]
 }
