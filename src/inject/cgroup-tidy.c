@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
@@ -52,6 +53,13 @@ static int cgroup_remove(int parent, const char *name)
 	return unlinkat(parent, name, AT_REMOVEDIR) < 0 ? -errno : 0;
 }
 
+static bool is_empty(int cgroup)
+{
+	_cleanup_close_ int events = openat(cgroup, "cgroup.events", O_RDONLY | O_CLOEXEC);
+
+	return events >= 0 && cgroup_is_populated(events) == 0;
+}
+
 void cgroup_tidy(int parent, const char *prefix)
 {
 	int own = openat(parent, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -68,8 +76,8 @@ void cgroup_tidy(int parent, const char *prefix)
 		if (entry->d_type != DT_DIR || strncmp(entry->d_name, prefix, strlen(prefix)) != 0)
 			continue;
 		fd = openat(parent, entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
-			unlinkat(parent, entry->d_name, AT_REMOVEDIR);
+		if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && is_empty(fd))
+			cgroup_remove(parent, entry->d_name);
 	}
 	closedir(dir);
 }

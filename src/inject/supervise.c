@@ -26,6 +26,8 @@ struct supervisor {
 	const struct supervise_with *with;
 	bool moves; /* into the cgroup by itself */
 	pid_t child;
+	int told;  /* read end of a pipe: what its execve() came to; -1: it is known */
+	int error; /* -errno of that; 0 */
 };
 
 /* Where clone3() does not know of cgroups (before Linux 5.7) or is forbidden: moves. */
@@ -76,32 +78,34 @@ static pid_t start_inside(struct supervisor *supervisor)
 	return pid < 0 ? -errno : pid;
 }
 
-/* Starts the child; -errno of its execve(), told through a pipe that a successful one closes. */
+/* Starts the child. Its execve() is told through a pipe, which a successful one closes. */
 static int start(struct supervisor *supervisor)
 {
-	_cleanup_close_ int told = -1, tell = -1;
+	_cleanup_close_ int tell = -1;
 	pid_t parent = getpid();
-	int fds[2], error;
-	ssize_t n;
+	int fds[2];
 
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return -errno;
-	told = fds[0];
+	supervisor->told = fds[0];
 	tell = fds[1];
 	supervisor->child = start_inside(supervisor);
-	if (supervisor->child < 0)
-		return supervisor->child;
 	if (supervisor->child == 0)
 		execute(supervisor, parent, tell);
-	close(steal_fd(&tell));
+	return supervisor->child < 0 ? supervisor->child : 0;
+}
+
+static void hear_of_start(struct supervisor *supervisor)
+{
+	int error;
+	ssize_t n;
+
 	do
-		n = read(told, &error, sizeof(error));
+		n = read(supervisor->told, &error, sizeof(error));
 	while (n < 0 && errno == EINTR);
-	if (n == (ssize_t)sizeof(error)) {
-		waitpid(supervisor->child, NULL, 0);
-		return -error;
-	}
-	return 0;
+	if (n == (ssize_t)sizeof(error))
+		supervisor->error = -error;
+	close(steal_fd(&supervisor->told));
 }
 
 /* Signals that a terminal sends to a whole group: the child has its own already, while it is in
@@ -173,9 +177,13 @@ static bool take_continue(void)
 static bool take_child_news(const struct supervisor *supervisor, int *ret_status)
 {
 	bool owes_continue = false;
+	pid_t pid;
 	int status;
 
-	while (waitpid(supervisor->child, &status, WNOHANG | WUNTRACED | WCONTINUED) > 0) {
+	/* Whichever child: as the first process of a container this one inherits orphans. */
+	while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED)) > 0) {
+		if (pid != supervisor->child)
+			continue;
 		if (WIFCONTINUED(status)) {
 			owes_continue = false;
 		} else if (WIFSTOPPED(status)) {
@@ -199,15 +207,18 @@ static bool take_child_news(const struct supervisor *supervisor, int *ret_status
 }
 
 /* Waits for a signal and passes it on. */
-static void take_signal(const struct supervisor *supervisor, int signals)
+static void take_signal(struct supervisor *supervisor, int signals)
 {
 	const struct supervise_with *with = supervisor->with;
 	struct pollfd fds[] = {{.fd = signals, .events = POLLIN},
-			       {.fd = with->watched, .events = POLLIN}};
+			       {.fd = with->watched, .events = POLLIN},
+			       {.fd = supervisor->told, .events = POLLIN}};
 	struct signalfd_siginfo info;
 
 	if (poll(fds, ARRAY_SIZE(fds), -1) <= 0)
 		return; /* EINTR: stopped and continued */
+	if (fds[2].revents)
+		hear_of_start(supervisor);
 	if (fds[1].revents)
 		with->on_watched(with->userdata);
 	if (fds[0].revents && read(signals, &info, sizeof(info)) == (ssize_t)sizeof(info) &&
@@ -215,13 +226,20 @@ static void take_signal(const struct supervisor *supervisor, int signals)
 		forward(supervisor, &info);
 }
 
+/* What this process was started with. */
+static void give_back(const struct supervisor *supervisor)
+{
+	sigaction(SIGCHLD, &supervisor->on_child, NULL);
+	sigprocmask(SIG_SETMASK, &supervisor->mask, NULL);
+}
+
 int supervise(const struct supervise_with *with, int *ret_status)
 {
 	struct sigaction by_default = {.sa_handler = SIG_DFL};
-	struct supervisor supervisor = {.with = with};
+	struct supervisor supervisor = {.with = with, .told = -1};
 	_cleanup_close_ int signals = -1;
+	int status = 0, r;
 	sigset_t all;
-	int r;
 
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &supervisor.mask);
@@ -229,13 +247,19 @@ int supervise(const struct supervise_with *with, int *ret_status)
 	sigaction(SIGCHLD, &by_default, &supervisor.on_child);
 	signals = signalfd(-1, &all, SFD_CLOEXEC);
 	r = signals < 0 ? -errno : start(&supervisor);
+	if (r == 0) {
+		while (!take_child_news(&supervisor, &status))
+			take_signal(&supervisor, signals);
+		if (supervisor.told >= 0)
+			hear_of_start(&supervisor);
+		r = supervisor.error;
+	}
+	cleanup_close(&supervisor.told);
 	if (r < 0) {
-		sigaction(SIGCHLD, &supervisor.on_child, NULL);
-		sigprocmask(SIG_SETMASK, &supervisor.mask, NULL);
+		give_back(&supervisor);
 		return r;
 	}
-	while (!take_child_news(&supervisor, ret_status))
-		take_signal(&supervisor, signals);
+	*ret_status = status;
 	return 0;
 }
 

@@ -230,3 +230,17 @@ server.setsockopt(6, 4, 16)'
 		jq -e '.listening == 1 and .changed == 1' <<<"$stderr"
 	done
 }
+
+@test "--report: a job that is stopped while it starts is stopped, and goes on" {
+	in_place timeout 60 python3 -c '
+import os, signal, subprocess, sys, time
+for turn in range(24):
+    job = subprocess.Popen(sys.argv[1:], process_group=0, stderr=subprocess.DEVNULL)
+    time.sleep(0.0004 * (turn % 12))
+    os.killpg(job.pid, signal.SIGTSTP)
+    _, status = os.waitpid(job.pid, os.WUNTRACED)
+    if os.WIFSTOPPED(status):
+        os.killpg(job.pid, signal.SIGCONT)
+        _, status = os.waitpid(job.pid, 0)
+    assert status == 0, status' "$TCPKEEP" run --method "$METHOD" --report -- true
+}
