@@ -6,23 +6,83 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/macro.h"
 
 #ifndef SYS_close_range
 #define SYS_close_range 436 /* one number on all architectures */
 #endif
 
+/* A child that its parent finds with __WALL alone, and whose end sends no signal. */
+static pid_t fork_unseen(void)
+{
+	return (pid_t)syscall(SYS_clone, 0UL, NULL, NULL, NULL, 0UL);
+}
+
+/* Is this process, and so the program, given orphans? The first of a container;
+ * PR_SET_CHILD_SUBREAPER lasts over execve(). */
+static bool adopts(void)
+{
+	int subreaper = 0;
+
+	return getpid() == 1 ||
+	       (prctl(PR_GET_CHILD_SUBREAPER, &subreaper, 0, 0, 0) == 0 && subreaper);
+}
+
+/* Keeps whatever is started apart for its own, and ends with the last of them. */
+_Noreturn static void adopt(void)
+{
+	apart_leave(NULL, 0);
+	prctl(PR_SET_NAME, "tcpkeep-apart");
+	while (wait(NULL) >= 0 || errno == EINTR)
+		;
+	_exit(0);
+}
+
+/* The one in between stays: as an orphan, what it started would be the program's to wait for. */
+static int start_below(void (*main)(void *userdata), void *userdata)
+{
+	_cleanup_close_ int told = -1, tell = -1;
+	int fds[2], error = 0;
+	pid_t between, pid;
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return -errno;
+	told = fds[0];
+	tell = fds[1];
+	between = fork_unseen();
+	if (between < 0)
+		return -errno;
+	if (between == 0) {
+		prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+		pid = fork();
+		if (pid == 0)
+			main(userdata);
+		error = errno;
+		if (pid < 0)
+			(void)!write(tell, &error, sizeof(error));
+		adopt();
+	}
+	close(steal_fd(&tell));
+	while (read(told, &error, sizeof(error)) < 0 && errno == EINTR)
+		;
+	return -error;
+}
+
 int apart_start(void (*main)(void *userdata), void *userdata)
 {
 	pid_t between, pid;
 	int status;
 
-	between = (pid_t)syscall(SYS_clone, 0UL, NULL, NULL, NULL, 0UL);
+	if (adopts())
+		return start_below(main, userdata);
+	between = fork_unseen();
 	if (between < 0)
 		return -errno;
 	if (between == 0) {

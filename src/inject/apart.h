@@ -9,7 +9,8 @@
 
 /*
  * Starts the process as nobody's child: through one in between that sends no SIGCHLD, so that the
- * program will find nothing to wait for and no signal pending. 0 or -errno. main must not return.
+ * program will find nothing to wait for and no signal pending. Where orphans are the program's to
+ * wait for (PID 1 of a container), the one in between stays. 0 or -errno. main must not return.
  */
 int apart_start(void (*main)(void *userdata), void *userdata);
 

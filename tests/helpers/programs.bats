@@ -182,6 +182,29 @@ os.execv(os.environ["TCPKEEP"], ["tcpkeep", "run", "--method", os.environ["METHO
 	[ "$status" -eq 0 ]
 }
 
+@test "nor does it find one as the first process of a container, or as a subreaper" {
+	wait_for_all='
+import os, sys
+os.spawnlp(os.P_NOWAIT, "true", "true")
+try:
+    while True:
+        os.wait()
+except ChildProcessError:
+    print("first" if os.getpid() == 1 else "all", flush=True)'
+	for report in "" --report; do
+		run --separate-stderr in_place timeout -k 1 30 unshare --pid --fork --mount-proc --kill-child \
+			"$TCPKEEP" run --method "$METHOD" $report -- python3 -c "$wait_for_all"
+		[ "$status" -eq 0 ]
+		[ "$output" = "$([ "$report" ] && echo all || echo first)" ]
+	done
+	run --separate-stderr in_place timeout -k 1 30 python3 -c '
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+os.execv(sys.argv[1], sys.argv[1:])' "$TCPKEEP" run --method "$METHOD" -- python3 -c "$wait_for_all"
+	[ "$status" -eq 0 ]
+	[ "$output" = all ]
+}
+
 @test "signals, limits, environment, working directory, cgroups: as without tcpkeep" {
 	state="$CGROUPS"'; grep -E "^(Sig(Blk|Ign|Cgt)|Cap|NoNewPrivs)" /proc/self/status; ulimit -a; umask; pwd; env | grep -v ^_= | sort; ls /proc/self/fd | wc -l'
 	bare=$(trap '' HUP USR2; in_place sh -c "$state")
