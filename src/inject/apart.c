@@ -75,13 +75,12 @@ static int start_below(void (*main)(void *userdata), void *userdata)
 	return -error;
 }
 
-int apart_start(void (*main)(void *userdata), void *userdata)
+/* The one in between is gone when this returns. */
+static int start_as_orphan(void (*main)(void *userdata), void *userdata)
 {
 	pid_t between, pid;
 	int status;
 
-	if (adopts())
-		return start_below(main, userdata);
 	between = fork_unseen();
 	if (between < 0)
 		return -errno;
@@ -95,6 +94,23 @@ int apart_start(void (*main)(void *userdata), void *userdata)
 		if (errno != EINTR)
 			return -errno;
 	return WIFEXITED(status) ? -WEXITSTATUS(status) : -EAGAIN;
+}
+
+/*
+ * With signals blocked: a ^Z is for the program. A stop that comes in the midst of a fork() is the
+ * new process's as well, and a SIGCONT that comes in the same moment is not (send_signal_locked()
+ * drops it as ignored before it looks at forks): such a process would stay stopped.
+ */
+int apart_start(void (*main)(void *userdata), void *userdata)
+{
+	sigset_t all, before;
+	int r;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &before);
+	r = adopts() ? start_below(main, userdata) : start_as_orphan(main, userdata);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return r;
 }
 
 static bool is_kept(int fd, const int *kept, size_t n)

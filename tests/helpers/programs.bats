@@ -66,7 +66,10 @@ def tell(what, s):
 
 before = listener((KEEPALIVE, 0))
 client = socket.create_connection(before.getsockname())
-tell("off-before-listen", before.accept()[0])
+accepted = before.accept()[0]
+tell("off-before-listen", accepted)
+accepted.setsockopt(*KEEPALIVE, 1)
+tell("accepted-then-on", accepted)
 
 after = listener()
 after.setsockopt(*KEEPALIVE, 0)
@@ -114,6 +117,7 @@ else:
 END
 	inside "$TCPKEEP" run --method "$METHOD" time=61 user-timeout=60s -- python3 "$BATS_TEST_TMPDIR/choices.py"
 	[ "$output" = "off-before-listen 0 7200
+accepted-then-on 1 61
 off-after-listen 0
 refused-then-on 1 61
 user-timeout 99999
@@ -262,8 +266,8 @@ for turn in range(24):
     time.sleep(0.0004 * (turn % 12))
     os.killpg(job.pid, signal.SIGTSTP)
     _, status = os.waitpid(job.pid, os.WUNTRACED)
-    if os.WIFSTOPPED(status):
+    while os.WIFSTOPPED(status):  # more than once where a fork() met both signals
         os.killpg(job.pid, signal.SIGCONT)
-        _, status = os.waitpid(job.pid, 0)
+        _, status = os.waitpid(job.pid, os.WUNTRACED)
     assert status == 0, status' "$TCPKEEP" run --method "$METHOD" --report -- true
 }
