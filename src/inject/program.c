@@ -270,13 +270,19 @@ int program_execute(const struct program *program, char *const argv[])
 void program_inspect(char *const argv[], struct program *ret)
 {
 	struct wrapper_words words;
+	char *const *behind;
 	int r;
 
 	memset(ret, 0, sizeof(*ret));
 	r = find(argv[0], ret->command);
 	if (r == 0) {
-		argv = behind_wrappers(argv, &words, ret);
-		r = find(argv[0], ret->path);
+		behind = behind_wrappers(argv, &words, ret);
+		/* Not there: a program that only has the name of a wrapper, or this says so itself.
+		 */
+		if (find(behind[0], ret->path) == 0)
+			argv = behind;
+		else
+			r = find(argv[0], ret->path);
 	}
 	if (r < 0) {
 		snprintf(ret->command, sizeof(ret->command), "%s", argv[0]);

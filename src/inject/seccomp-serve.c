@@ -218,6 +218,14 @@ static bool read_value(const struct seccomp_notif *notif, uint32_t field, int *r
 	return tcpkeep_settings_validate(&one, TCPKEEP_SCOPE_SOCKET, NULL) == 0;
 }
 
+static bool is_on(int fd)
+{
+	socklen_t len = sizeof(int);
+	int on = 0;
+
+	return getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, &len) == 0 && on;
+}
+
 /* Default mode: off is remembered, as the kernel cannot tell it from never touched. */
 static void remember(struct receiver *receiver, int fd, int value)
 {
@@ -229,11 +237,14 @@ static void remember(struct receiver *receiver, int fd, int value)
 	cookie = cookie_of(fd);
 	if (cookie == 0)
 		return;
-	if (value == 0)
+	if (value == 0) {
 		choices_add(choices, cookie);
-	else if (choices_remove(choices, cookie) && !is_fresh(fd))
-		/* On after all, long after it connected: what the program left open is filled in.
-		 */
+		return;
+	}
+	/* On after all, long after it connected, or was accepted from one that was off: what the
+	 * program left open is filled in. */
+	choices_remove(choices, cookie);
+	if (!is_on(fd) && !is_fresh(fd))
 		meet(receiver, fd, false);
 }
 

@@ -175,17 +175,12 @@ static inline bool is_worth_keeping(uint8_t entry)
 	       shim_kind(entry) == SHIM_LISTENER;
 }
 
-/*
- * Forgotten before it is closed: afterwards another thread may have got the same number. A child of
- * vfork() that closes descriptors writes into its parent's table, whose sockets stay open: what
- * would be lost for good is kept.
- */
+/* A child of vfork() that closes descriptors writes into its parent's table, whose sockets stay
+ * open: what would be lost for good is kept. */
 static inline void forget(int fd)
 {
 	uint8_t entry = shim_entry(fd);
 
-	if (unlikely(shim.report != NULL))
-		shim_report_close(fd);
 	/* Our parent's thread may make a choice while we look: then look again. */
 	while (entry && likely(!is_worth_keeping(entry) || !shim_in_vfork()))
 		if (likely(shim_replace(fd, &entry, SHIM_UNKNOWN)))
@@ -206,8 +201,16 @@ static inline void copy_known(int fd, int to)
 		shim_replace(to, &unknown, entry);
 }
 
+static inline void report_close(int fd)
+{
+	if (unlikely(shim.report != NULL))
+		shim_report_close(fd);
+}
+
 EXPORT int close(int fd)
 {
+	report_close(fd);
+	/* Before: afterwards another thread may have got the same number. */
 	forget(fd);
 	return shim_real.close(fd);
 }
@@ -217,10 +220,13 @@ EXPORT int dup2(int fd, int to)
 	int r;
 
 	if (fd != to)
-		forget(to);
+		report_close(to);
 	r = shim_real.dup2(fd, to);
-	if (r >= 0 && fd != to)
+	/* After: it may fail, and the number stays taken. */
+	if (r >= 0 && fd != to) {
+		forget(to);
 		copy_known(fd, to);
+	}
 	return r;
 }
 
@@ -228,10 +234,12 @@ EXPORT int dup3(int fd, int to, int flags)
 {
 	int r;
 
-	forget(to);
+	report_close(to);
 	r = shim_real.dup3(fd, to, flags);
-	if (r >= 0)
+	if (r >= 0) {
+		forget(to);
 		copy_known(fd, to);
+	}
 	return r;
 }
 

@@ -141,9 +141,11 @@ END
 	tell
 	[ "$heard" = "$OURS" ]
 	left=$(runs)
+	# And one that the program made.
+	mkdir "$left/beneath"
 	in_place "$TCPKEEP" run --method bpf --report -- true 2>/dev/null
 	# Somebody is in it.
-	[ "$(runs)" = "$left" ]
+	[ "$(runs)" = "$left" ] && [ -d "$left/beneath" ]
 	exec 5>&-
 	until_true gone "$started"
 	[ "$(runs)" = "$left" ]

@@ -254,7 +254,9 @@ static void test_env(void **state)
 	const char *script[] = {write_script("env-i", "#!/usr/bin/env -S -i A=b cat\n"), NULL};
 
 	(void)state;
-	assert_int_equal(inspect(lost, &program), PROGRAM_NOT_FOUND);
+	/* Which env will say. */
+	assert_int_equal(inspect(lost, &program), PROGRAM_FITS);
+	assert_non_null(strstr(program.path, "/env"));
 	assert_int_equal(inspect(found, &program), PROGRAM_FITS);
 	assert_non_null(strstr(program.path, "cat"));
 	assert_null(program.drops_environment);
@@ -264,6 +266,20 @@ static void test_env(void **state)
 	assert_null(program.drops_environment);
 	assert_int_equal(inspect(script, &program), PROGRAM_FITS);
 	assert_string_equal(program.drops_environment, "env -i");
+}
+
+/* A program of one's own that has the name of one of them. */
+static void test_name_of_wrapper(void **state)
+{
+	static struct program program;
+	const char *time[] = {write_script("time", "#!/bin/cat\n"), "alpha", "beta", NULL};
+	const char *ionice[] = {"ionice", "-p", "1", NULL};
+
+	(void)state;
+	assert_int_equal(inspect(time, &program), PROGRAM_FITS);
+	assert_non_null(strstr(program.path, "/cat"));
+	assert_int_equal(inspect(ionice, &program), PROGRAM_FITS);
+	assert_non_null(strstr(program.path, "/ionice"));
 }
 
 static void test_drops_environment(void **state)
@@ -528,6 +544,7 @@ int main(void)
 		cmocka_unit_test(test_scripts),
 		cmocka_unit_test(test_script_depth),
 		cmocka_unit_test(test_env),
+		cmocka_unit_test(test_name_of_wrapper),
 		cmocka_unit_test(test_wrappers),
 		cmocka_unit_test(test_privileged),
 		cmocka_unit_test(test_cut_short),

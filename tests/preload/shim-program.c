@@ -258,6 +258,9 @@ static void do_copied(char **args)
 	KEPT(dup3(equal, 51, O_CLOEXEC));
 	KEPT(dup2(fresh, 52));
 	CHECK(close(off) == 0 && close(equal) == 0 && close(fresh) == 0);
+	/* What fails replaces nothing. */
+	CHECK(dup2(999, 50) < 0 && errno == EBADF);
+	CHECK(dup3(50, 50, 0) < 0 && errno == EINVAL);
 	join(50, &to);
 	join(51, &to);
 	join(52, &to);
