@@ -83,7 +83,7 @@ _Noreturn static void serve(int listener, bool awake)
 int main(int argc, char **argv)
 {
 	int listener = install();
-	pid_t pid;
+	pid_t parent = getpid(), pid;
 
 	if (argc < 3 || listener < 0) {
 		fprintf(stderr, "notify-floor: %s\n", argc < 3 ? "no command" : strerror(errno));
@@ -93,6 +93,8 @@ int main(int argc, char **argv)
 	if (pid == 0) {
 		/* It has the filter itself, so that the listener never hears of the end. */
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != parent)
+			_exit(EXIT_SUCCESS);
 		/* A pipe ends with the command. */
 		close(STDOUT_FILENO);
 		serve(listener, strcmp(argv[1], "awake") == 0);
