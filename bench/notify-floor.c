@@ -1,18 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the kernel's user notification costs by itself: a command whose connect() calls wait for a
- * supervisor that looks at nothing and lets each go on. One thread receives. Asleep: it sleeps in
- * between, and the kernel may run it where the caller ran, which is the quickest for one caller.
- * Awake: it looks for the next call for up to 100 us and runs where it will, which is the quickest
- * for several.
+ * What the kernel's user notification costs one caller by itself: a command whose connect() calls
+ * wait for a supervisor that looks at nothing and lets each go on. It sleeps in between, and the
+ * kernel may run it where the caller ran.
  */
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
-#include <poll.h>
-#include <sched.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +15,6 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/macro.h"
@@ -45,31 +39,13 @@ static int install(void)
 			    &program);
 }
 
-/* Until there is a call, or 100 us have passed. */
-static void look(int listener)
-{
-	struct pollfd fd = {.fd = listener, .events = POLLIN};
-	struct timespec begin, now;
-
-	clock_gettime(CLOCK_MONOTONIC, &begin);
-	do {
-		if (poll(&fd, 1, 0) != 0)
-			return;
-		sched_yield();
-		clock_gettime(CLOCK_MONOTONIC, &now);
-	} while ((now.tv_sec - begin.tv_sec) * 1000000000 + now.tv_nsec - begin.tv_nsec < 100000);
-}
-
-_Noreturn static void serve(int listener, bool awake)
+_Noreturn static void serve(int listener)
 {
 	struct seccomp_notif_resp resp = {.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
 	struct seccomp_notif notif;
 
-	if (!awake)
-		ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
+	ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
 	for (;;) {
-		if (awake)
-			look(listener);
 		/* The kernel wants it empty. */
 		memset(&notif, 0, sizeof(notif));
 		if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &notif) < 0)
@@ -79,14 +55,14 @@ _Noreturn static void serve(int listener, bool awake)
 	}
 }
 
-/* notify-floor asleep|awake COMMAND [ARGUMENT...] */
+/* notify-floor COMMAND [ARGUMENT...] */
 int main(int argc, char **argv)
 {
 	int listener = install();
 	pid_t parent = getpid(), pid;
 
-	if (argc < 3 || listener < 0) {
-		fprintf(stderr, "notify-floor: %s\n", argc < 3 ? "no command" : strerror(errno));
+	if (argc < 2 || listener < 0) {
+		fprintf(stderr, "notify-floor: %s\n", argc < 2 ? "no command" : strerror(errno));
 		return EXIT_FAILURE;
 	}
 	pid = fork();
@@ -97,11 +73,11 @@ int main(int argc, char **argv)
 			_exit(EXIT_SUCCESS);
 		/* A pipe ends with the command. */
 		close(STDOUT_FILENO);
-		serve(listener, strcmp(argv[1], "awake") == 0);
+		serve(listener);
 	}
 	close(listener);
 	if (pid > 0)
-		execvp(argv[2], argv + 2);
-	fprintf(stderr, "notify-floor: %s: %s\n", argv[2], strerror(errno));
+		execvp(argv[1], argv + 1);
+	fprintf(stderr, "notify-floor: %s: %s\n", argv[1], strerror(errno));
 	return EXIT_FAILURE;
 }

@@ -172,7 +172,7 @@ void apart_leave(int *fds, size_t n)
 	int null;
 
 	block_signals();
-	setsid();
+	setpgid(0, 0);
 	(void)!chdir("/");
 	/* Closed first: the program's own may be all that the limit allows. */
 	apart_close_others(fds, n);

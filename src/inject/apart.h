@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A process of ours that stands apart from the program: not its parent nor its child, in a session
- * of its own, without its descriptors, deaf to signals. It goes last.
+ * A process of ours that stands apart from the program: not its parent nor its child, in a process
+ * group of its own, without its descriptors, deaf to signals. It goes last.
+ *
+ * In the same session: another one would be another autogroup of the scheduler (sched(7)), in which
+ * sched_yield() does not let the program run.
  */
 #pragma once
 

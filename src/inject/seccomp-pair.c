@@ -96,7 +96,7 @@ static int start_partner(struct seccomp *seccomp, void (*main)(struct seccomp *,
 		const int kept[] = {0, 1, 2, seccomp->listener, seccomp->control};
 		int other;
 
-		setsid();
+		setpgid(0, 0);
 		apart_close_others(kept, ARRAY_SIZE(kept));
 		other = pidfd_of(starter, 0);
 		if (getppid() != starter)

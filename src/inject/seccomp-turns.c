@@ -51,23 +51,18 @@ static uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-/* The caller sleeps at once: who answers may run where it ran. Older kernels refuse. */
-static void gather(bool gathered)
-{
-	uint64_t flags = gathered ? SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP : 0;
-
-	ioctl(turns.listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, flags);
-}
-
 unsigned turns_init(int listener)
 {
+	/* The caller sleeps at once: who answers may run where it ran. Older kernels refuse. */
+	uint64_t flags = SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP;
+
 	memset(&turns, 0, sizeof(turns));
 	turns.listener = listener;
 	turns.may_pin = sched_getaffinity(0, sizeof(turns.processors), &turns.processors) == 0;
 	/* A supervisor that a guardian starts which a supervisor started: its memory is a copy of
 	 * one in which somebody leads. */
 	pthread_mutex_init(&lead, NULL);
-	gather(true);
+	ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, flags);
 	return (unsigned)CPU_COUNT(&turns.processors);
 }
 
@@ -163,20 +158,13 @@ static bool is_crowded(uint32_t tid)
 	return turns.crowded && ++turns.calm < CALM;
 }
 
-static void set_crowded(bool crowded)
-{
-	if (turns.crowded == crowded)
-		return;
-	gather(!crowded);
-	__atomic_store_n(&turns.crowded, crowded, __ATOMIC_RELAXED);
-}
-
 void turn_taken(struct turn *turn, uint32_t tid)
 {
 	uint64_t before_ns = turns.last_ns;
 	bool crowded = is_crowded(tid);
 
-	set_crowded(crowded);
+	if (turns.crowded != crowded)
+		__atomic_store_n(&turns.crowded, crowded, __ATOMIC_RELAXED);
 	if (!crowded && !turns.close)
 		return; /* and leads on */
 	turns.last_ns = now_ns();

@@ -7,10 +7,10 @@
  * come one by one, the same one leads on, and a call costs two switches of one processor: the
  * kernel lets the caller and its receiver run where the other just ran (6.6).
  *
- * With several callers at a time the same would gather all of them on one processor. Then receivers
- * take a processor each, the next one leads while a call is looked at, and as long as calls come
- * close behind each other nobody sleeps for them: to wake another processor takes longer than a
- * call.
+ * Several callers at a time would all be drawn to that one's processor. Then receivers take a
+ * processor each, the next one leads while a call is looked at, and as long as calls come close
+ * behind each other nobody sleeps for them: to wake another processor takes longer than a call. Who
+ * looks for a call lets the callers on its processor run in between (sched_yield()).
  */
 #pragma once
 

@@ -4,9 +4,9 @@
  * and a supervisor answers them.
  *
  * The supervisor and its guardian are two processes apart from the program: not its parents nor its
- * children, in sessions of their own, without its descriptors. Both hold the listener. When one of
- * them dies, the other sees it at once, answers what the dead one had taken and starts a new one;
- * so the program, which would get ENOSYS for ever from a listener that nobody holds, notices
+ * children, in process groups of their own, without its descriptors. Both hold the listener. When
+ * one of them dies, the other sees it at once, answers what the dead one had taken and starts a new
+ * one; so the program, which would get ENOSYS for ever from a listener that nobody holds, notices
  * nothing. Both end with the last process of the tree.
  */
 #pragma once
