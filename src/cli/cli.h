@@ -84,6 +84,9 @@ struct command {
 	bool has_json;
 	const char *json_help; /* what --json prints; NULL: an object for each row */
 	bool takes_rest;       /* takes "-- COMMAND..." */
+	/* Of an unknown option: is it that of a COMMAND without its "--"? Then this has said so.
+	 * NULL: is not asked. */
+	bool (*tell_command)(const struct invocation *invocation);
 	int (*run)(const struct invocation *invocation);
 };
 

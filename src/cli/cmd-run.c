@@ -83,8 +83,16 @@ static bool looks_like_setting(const char *word)
 	return strchr(word, '=') || strcmp(word, "on") == 0 || strcmp(word, "off") == 0;
 }
 
+/* "FOO=1": as in front of a command in a shell, and with no name of ours. */
+static bool assigns_variable(const char *word)
+{
+	size_t len = strspn(word, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789");
+
+	return len > 0 && word[len] == '=';
+}
+
 /* "time=60 -- python3 ...": what was typed, with the "--" in its place. */
-static int fail_command(const struct invocation *invocation)
+static int fail_command(const struct invocation *invocation, bool more)
 {
 	char text[200], shown[64];
 	size_t n = 0, i = 0;
@@ -104,8 +112,19 @@ static int fail_command(const struct invocation *invocation)
 		say_error("run: put \"--\" before the command: tcpkeep run %s-- %s%s", text,
 			  escape_text(invocation->operands[i], strlen(invocation->operands[i]),
 				      shown, sizeof(shown)),
-			  i + 1 < invocation->n_operands ? " ..." : "");
+			  more || i + 1 < invocation->n_operands ? " ..." : "");
 	return EXIT_USAGE;
+}
+
+/* "run curl -s ...": the option is curl's. */
+static bool tell_command(const struct invocation *invocation)
+{
+	for (size_t i = 0; i < invocation->n_operands; i++)
+		if (!looks_like_setting(invocation->operands[i])) {
+			fail_command(invocation, true);
+			return true;
+		}
+	return false;
 }
 
 static int read_arguments(const struct invocation *invocation, struct plan *ret,
@@ -116,7 +135,7 @@ static int read_arguments(const struct invocation *invocation, struct plan *ret,
 	int status;
 
 	if (!invocation->rest || !invocation->rest[0])
-		return fail_command(invocation);
+		return fail_command(invocation, false);
 	if (invocation->json && !args->report) {
 		say_error("run: --json is the form of the report; add --report");
 		return EXIT_USAGE;
@@ -169,7 +188,11 @@ static int judge_program(const struct program *program)
 	shown_path(program->path, path);
 	switch (program->verdict) {
 	case PROGRAM_NOT_FOUND:
-		if (strcmp(command, path) == 0 && looks_like_setting(command))
+		if (strcmp(command, path) == 0 && assigns_variable(program->command))
+			say_error("run: %s: command not found; to set a variable for the program: "
+				  "tcpkeep run -- env %s COMMAND [ARGUMENT...]",
+				  command, command);
+		else if (strcmp(command, path) == 0 && looks_like_setting(command))
 			say_error("run: %s: command not found; settings stand before \"--\": "
 				  "tcpkeep run %s -- COMMAND [ARGUMENT...]",
 				  command, command);
@@ -189,11 +212,16 @@ static int judge_program(const struct program *program)
 }
 
 /* No method reaches it: why, for each. */
-static int fail_choice(const struct choice *choice)
+static int fail_choice(const struct choice *choice, const struct program *program)
 {
+	char shown[SHOWN_MAX];
+
 	for (size_t i = 0; i < choice->n_refused; i++)
 		say_error("run: method %s: %s", choice->refused[i].method->name,
 			  choice->refused[i].error.message);
+	if (choice->n_refused > 1)
+		say_error("run: %s does not run: no method reaches it",
+			  shown_path(program->command, shown));
 	return EXIT_LACKING;
 }
 
@@ -227,8 +255,10 @@ static void say_verbosely(const struct choice *choice, const struct method_run *
 	for (size_t i = 1; i < choice->n; i++)
 		say_note("run: not method %s: %s: %s", choice->order[i]->name,
 			 method_why_behind(choice, i), choice->order[i]->misses());
+	/* Without the advice: another method does it. */
 	for (size_t i = 0; i < choice->n_refused; i++)
-		say_note("run: not method %s: %s", choice->refused[i].method->name,
+		say_note("run: not method %s: %.*s", choice->refused[i].method->name,
+			 (int)strcspn(choice->refused[i].error.message, ";"),
 			 choice->refused[i].error.message);
 	/* Of a program that starts others it has been a warning. */
 	if (method_takes_privileges(method) && !run->program->starts_others)
@@ -291,12 +321,32 @@ static int run_alone(const struct start *start)
 	return status;
 }
 
+/*
+ * sd_listen_fds(3), sd_watchdog_enabled(3): what systemd passes is for the process that it started,
+ * by its number, and that is the program from here on.
+ */
+static void pass_on(const char *variable)
+{
+	const char *value = getenv(variable);
+	char parent[16], own[16];
+
+	snprintf(parent, sizeof(parent), "%d", getppid());
+	snprintf(own, sizeof(own), "%d", getpid());
+	if (!value || strcmp(value, parent) != 0)
+		return;
+	setenv(variable, own, 1);
+	unsetenv("LISTEN_PIDFDID"); /* the same by another number; may be missing */
+}
+
 /* In the child, which has said why. */
 static int execute_child(void *userdata)
 {
 	const struct start *start = userdata;
-	int status = enter(start);
+	int status;
 
+	pass_on("LISTEN_PID");
+	pass_on("WATCHDOG_PID");
+	status = enter(start);
 	if (status != EXIT_DONE)
 		_exit(status);
 	return program_execute(start->run->program, start->argv);
@@ -355,7 +405,7 @@ static int run(const struct invocation *invocation)
 	const struct run_args *args = invocation->args;
 	static struct program program;
 	struct method_run one = {.program = &program};
-	const struct method *forced;
+	const struct method *forced = NULL;
 	static struct choice choice;
 	struct start start = {&choice, &one, invocation->rest, -1};
 	int status;
@@ -376,7 +426,7 @@ static int run(const struct invocation *invocation)
 	method_choose(&program, forced, &choice);
 	method_prepare(&choice, &one);
 	if (choice.n == 0)
-		return fail_choice(&choice);
+		return fail_choice(&choice, &program);
 	say_settings_warnings(&one.plan.settings);
 	say_method_warnings(&choice, &program, forced != NULL, args->verbose);
 	if (args->verbose)
@@ -414,5 +464,6 @@ const struct command command_run = {
 	.has_json = true,
 	.json_help = "--report: as one JSON object",
 	.takes_rest = true,
+	.tell_command = tell_command,
 	.run = run,
 };

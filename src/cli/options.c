@@ -142,6 +142,8 @@ static int take_option(const struct command *command, char **argv, struct invoca
 	const struct option *option = match_option(command, word, len, &value);
 	int taken = 1;
 
+	if (!option && command->tell_command && command->tell_command(invocation))
+		return -EXIT_USAGE;
 	if (!option)
 		return -fail_unknown(command, word, len);
 

@@ -80,7 +80,8 @@ static int preload_reaches(const struct program *program, struct tcpkeep_error *
 
 static const char *preload_misses(void)
 {
-	return "static, Go, setuid and 32-bit programs, io_uring";
+	return "static, Go, setuid and 32-bit programs, programs without the environment (env -i, "
+	       "sudo), io_uring";
 }
 
 static int preload_probe(struct tcpkeep_error *error)

@@ -271,3 +271,13 @@ for turn in range(24):
         _, status = os.waitpid(job.pid, os.WUNTRACED)
     assert status == 0, status' "$TCPKEEP" run --method "$METHOD" --report -- true
 }
+
+@test "--report: what systemd passes to a process by its number is the program's" {
+	in_place sh -c 'LISTEN_FDS=1 LISTEN_PID=$$ WATCHDOG_PID=$$ exec "$@" 2>/dev/null' sh "$TCPKEEP" run --method "$METHOD" --report -- \
+		sh -c 'echo "$$ $LISTEN_PID $WATCHDOG_PID"' >"$BATS_TEST_TMPDIR/out"
+	read -r own listen watchdog <"$BATS_TEST_TMPDIR/out"
+	[ "$own" = "$listen" ]
+	[ "$own" = "$watchdog" ]
+	LISTEN_PID=1 in_place "$TCPKEEP" run --method "$METHOD" --report -- sh -c 'echo $LISTEN_PID' 2>/dev/null >"$BATS_TEST_TMPDIR/out"
+	[ "$(cat "$BATS_TEST_TMPDIR/out")" = 1 ]
+}

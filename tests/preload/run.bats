@@ -55,11 +55,18 @@ timer_of_client() {
 	run "$TCPKEEP" run time=60 off python3 x.py
 	[ "$status" -eq 2 ]
 	[ "$output" = 'tcpkeep: run: put "--" before the command: tcpkeep run time=60 off -- python3 ...' ]
+	run "$TCPKEEP" run time=30 ssh -p 22 host
+	[ "$status" -eq 2 ]
+	[ "$output" = 'tcpkeep: run: put "--" before the command: tcpkeep run time=30 -- ssh ...' ]
+	run "$TCPKEEP" run -v ls -l
+	[ "$output" = 'tcpkeep: run: put "--" before the command: tcpkeep run -- ls ...' ]
 	run "$TCPKEEP" run time=60 --
 	[ "$status" -eq 2 ]
 	[ "$output" = 'tcpkeep: run: no command; write: tcpkeep run time=60 -- COMMAND [ARGUMENT...]' ]
 	run -127 "$TCPKEEP" run -- time=60 true
 	[[ $output == *'settings stand before "--"'* ]]
+	run -127 "$TCPKEEP" run -- FOO=1 true
+	[[ $output == *"tcpkeep run -- env FOO=1 COMMAND"* ]]
 	run "$TCPKEEP" run time=0 -- true
 	[ "$status" -eq 2 ]
 	[[ $output == *"accepted: 1 to 32767 seconds"* ]]
@@ -340,7 +347,7 @@ timer_of_client() {
 	run --separate-stderr "$TCPKEEP" run --method preload --report -- sh -c 'true; sh -c true; exit 3'
 	[ "$status" -eq 3 ]
 	[ -z "$output" ]
-	[ "$stderr" = "tcpkeep: run: no TCP socket was seen in 2 programs; out of reach: static, Go, setuid and 32-bit programs, io_uring" ]
+	[ "$stderr" = "tcpkeep: run: no TCP socket was seen in 2 programs; out of reach: static, Go, setuid and 32-bit programs, programs without the environment (env -i, sudo), io_uring" ]
 	run --separate-stderr "$TCPKEEP" run --method preload --report --json -- true
 	jq -e '.set == 0 and .tried == 0 and .listening == 0 and .left_alone == 0 and .programs == 1' <<<"$stderr"
 	in_netns sh -c 'ip link set lo up; : | "$TCPKEEP" run --method preload --report -- "$SHIM_PROGRAM" connect4'
