@@ -131,7 +131,7 @@ static void tell_sets(const struct report *report, const char *settings)
 static void tell_rest(const struct report *report, bool enforced)
 {
 	const struct method_counts *counts = counts_of(report);
-	char refused[320] = "", name[32], last[80];
+	char refused[320] = "", in_part[48] = "", name[32], last[80];
 	size_t n = 0;
 
 	for (int i = 0; i < REPORT_ERRORS && report->errors[i].number; i++)
@@ -144,11 +144,16 @@ static void tell_rest(const struct report *report, bool enforced)
 	else
 		snprintf(last, sizeof(last), "seen: %llu %s", (unsigned long long)report->seen,
 			 plural(report->seen, counts->one, counts->many));
-	say_note("run: %llu left alone and %llu changed later, as the program wanted%s; "
+	if (report->in_part)
+		snprintf(in_part, sizeof(in_part), "%llu in part, ",
+			 (unsigned long long)report->in_part);
+	say_note("run: %s%llu left alone and %llu changed later, as the program wanted%s; "
 		 "%llu %s refused%s; %s",
-		 (unsigned long long)report->left_alone, (unsigned long long)report->changed,
-		 !enforced && report->left_alone + report->changed > 0 ? " (--enforce prevents it)"
-								       : "",
+		 in_part, (unsigned long long)report->left_alone,
+		 (unsigned long long)report->changed,
+		 !enforced && report->in_part + report->left_alone + report->changed > 0
+			 ? " (--enforce prevents it)"
+			 : "",
 		 (unsigned long long)report->refused, plural(report->refused, "option", "options"),
 		 refused, last);
 }
@@ -250,6 +255,7 @@ static void report_as_json(const struct report *report, const struct plan *plan)
 		json_uint(&json, "accepted", report->accepted);
 	json_uint(&json, "listening", report->listening);
 	json_uint(&json, "inherited", report->inherited);
+	json_uint(&json, "in_part", report->in_part);
 	json_uint(&json, "left_alone", report->left_alone);
 	json_uint(&json, "changed", report->changed);
 	json_uint(&json, "withheld", report->withheld);

@@ -115,6 +115,7 @@ int bpf_count(const struct bpf_run *run, struct report *report)
 	report->connected += counted.connected;
 	report->accepted += counted.accepted;
 	report->listening += counted.listening;
+	report->in_part += counted.in_part;
 	report->changed += counted.changed;
 	report->withheld += counted.withheld;
 	report->left_alone += counted.own;

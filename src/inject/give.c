@@ -77,6 +77,7 @@ enum give_outcome give(int fd, const struct give *give, int *ret_refused)
 	struct tcpkeep_settings wanted = *give->wanted;
 	struct tcpkeep_effective effective;
 	struct tcpkeep_applied applied;
+	uint32_t own = 0;
 	int r;
 
 	*ret_refused = 0;
@@ -86,7 +87,8 @@ enum give_outcome give(int fd, const struct give *give, int *ret_refused)
 	if (r < 0)
 		return GIVE_NOT_TCP;
 	if (give->respect)
-		wanted.fields &= ~(give->chosen | own_fields(&effective));
+		own = give->chosen | own_fields(&effective);
+	wanted.fields &= ~own;
 	if (wanted.fields == 0)
 		return GIVE_LEFT_ALONE;
 	r = tcpkeep_socket_apply(fd, &wanted, 0, &applied);
@@ -104,7 +106,7 @@ enum give_outcome give(int fd, const struct give *give, int *ret_refused)
 		*ret_refused = EIO;
 		return GIVE_REFUSED;
 	}
-	return GIVE_SET;
+	return give_holds(fd, give->wanted, ~own) ? GIVE_SET : GIVE_IN_PART;
 }
 
 /* ---------------------------------------------------------------------------------- quickly */

@@ -12,10 +12,16 @@
 enum give_outcome {
 	GIVE_HELD, /* nothing was to be done */
 	GIVE_SET,
+	GIVE_IN_PART,    /* set, but for fields that have other values, the program's own */
 	GIVE_LEFT_ALONE, /* every field is the program's own choice */
 	GIVE_REFUSED,    /* by the kernel */
 	GIVE_NOT_TCP,
 };
+
+static inline bool give_has_set(enum give_outcome outcome)
+{
+	return outcome == GIVE_SET || outcome == GIVE_IN_PART;
+}
 
 /* What one socket is to get. */
 struct give {

@@ -36,9 +36,11 @@ static bool give_one(int fd, const struct visit *visit)
 		report->refused++;
 		report_refused(report, refused);
 	}
-	if (outcome == GIVE_SET)
+	if (give_has_set(outcome))
 		report->inherited++;
-	else if (outcome == GIVE_LEFT_ALONE)
+	if (outcome == GIVE_IN_PART)
+		report->in_part++;
+	if (outcome == GIVE_LEFT_ALONE)
 		report->left_alone++;
 	return false;
 }

@@ -11,7 +11,7 @@
 
 #include "plan.h"
 
-#define REPORT_MAGIC 0x7463706b65657034ULL /* "tcpkeep4": the layout below */
+#define REPORT_MAGIC 0x7463706b65657035ULL /* "tcpkeep5": the layout below */
 
 /* What ends with the program, by the same ^C for one, is given so long before it counts as going
  * on. */
@@ -41,6 +41,7 @@ struct report {
 	uint64_t accepted;   /* accepted sockets that have the settings */
 	uint64_t listening;  /* listeners set */
 	uint64_t inherited;  /* set by a program that got them from its parent */
+	uint64_t in_part;    /* of those set: kept values of the program's own */
 	uint64_t left_alone; /* the program chose its own values, or off, before */
 	uint64_t changed;    /* set, and given values of the program's own afterwards */
 	uint64_t withheld;   /* enforce: setsockopt() calls that were not passed on */

@@ -177,6 +177,9 @@ static void meet(struct receiver *receiver, int fd, bool listens)
 		return;
 	}
 	switch (give_settings(receiver, fd, true)) {
+	case GIVE_IN_PART:
+		count(receiver, in_part);
+		/* fallthrough */
 	case GIVE_SET:
 		if (listens)
 			count(receiver, listening);

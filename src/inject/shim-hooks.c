@@ -116,7 +116,7 @@ static inline int accepted(int listener, int fd)
 	if (likely(kind == SHIM_LISTENER)) {
 		shim_mark(fd, SHIM_DONE);
 		if (unlikely(shim.report != NULL))
-			shim_report_accepted(entry);
+			shim_report_accepted(fd, entry);
 	} else if (kind == SHIM_OTHER || kind == SHIM_LEFT_ALONE || kind == SHIM_GIVEN) {
 		shim_mark(fd, kind);
 		if (kind == SHIM_LEFT_ALONE)

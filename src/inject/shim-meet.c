@@ -86,8 +86,10 @@ void shim_meet(int fd, enum shim_kind kind)
 		shim_mark(fd, SHIM_OTHER);
 	if (outcome == GIVE_LEFT_ALONE)
 		shim_count(left_alone);
-	else if (outcome == GIVE_SET)
+	else if (give_has_set(outcome))
 		shim_report_set(fd, kind);
+	if (outcome == GIVE_IN_PART)
+		shim_count(in_part);
 	errno = saved;
 }
 
@@ -148,8 +150,10 @@ void shim_meet_accepted(int listener, int fd)
 	outcome = give_lacking(fd, entry);
 	if (outcome == GIVE_LEFT_ALONE)
 		shim_count(left_alone);
-	else if (outcome == GIVE_HELD || outcome == GIVE_SET)
+	else if (outcome == GIVE_HELD || give_has_set(outcome))
 		shim_count(accepted);
+	if (outcome == GIVE_IN_PART)
+		shim_count(in_part);
 	errno = saved;
 }
 
@@ -162,9 +166,11 @@ static void meet_one_inherited(int fd)
 		return;
 	get_int(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening);
 	outcome = give_lacking(fd, 0);
-	if (outcome == GIVE_SET)
+	if (give_has_set(outcome))
 		shim_count(inherited);
-	else if (outcome == GIVE_LEFT_ALONE)
+	if (outcome == GIVE_IN_PART)
+		shim_count(in_part);
+	if (outcome == GIVE_LEFT_ALONE)
 		shim_count(left_alone);
 	if (listening)
 		shim_mark(fd, SHIM_OLD_LISTENER);

@@ -92,24 +92,38 @@ static bool chooses_all(uint8_t entry)
 	return (entry & shim.respected & fields) == fields;
 }
 
+/* Some are: with other values than ours? Keeps errno. */
+static void count_in_part(int fd, uint8_t entry)
+{
+	int saved = errno;
+
+	if (entry & shim.respected && !give_holds(fd, &shim.plan.settings, 0))
+		shim_count(in_part);
+	errno = saved;
+}
+
 void shim_report_fresh(int fd, uint8_t entry, enum shim_kind kind)
 {
 	if (shim.n_options == 0)
 		return;
-	if (chooses_all(entry))
+	if (chooses_all(entry)) {
 		shim_count(left_alone);
-	else
-		shim_report_set(fd, kind);
+		return;
+	}
+	shim_report_set(fd, kind);
+	count_in_part(fd, entry);
 }
 
-void shim_report_accepted(uint8_t listener_entry)
+void shim_report_accepted(int fd, uint8_t listener_entry)
 {
 	if (shim.n_options == 0)
 		return;
-	if (chooses_all(listener_entry))
+	if (chooses_all(listener_entry)) {
 		shim_count(left_alone);
-	else
-		shim_count(accepted);
+		return;
+	}
+	shim_count(accepted);
+	count_in_part(fd, listener_entry);
 }
 
 bool shim_report_holds(int fd)

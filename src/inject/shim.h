@@ -178,7 +178,7 @@ void shim_refused(int fd, int error);
  * little was set; one was accepted from such a listener. */
 void shim_report_fresh(int fd, uint8_t entry, enum shim_kind kind);
 void shim_report_set(int fd, enum shim_kind kind);
-void shim_report_accepted(uint8_t listener_entry);
+void shim_report_accepted(int fd, uint8_t listener_entry);
 
 /* Has the socket all that the plan wants? Asked before a setsockopt() of the program on one of the
  * five options, and after it with the answer: counts what was changed. */

@@ -135,6 +135,7 @@ int policy_kernel_count(const struct policy_kernel *kernel, size_t rule,
 	ret->accepted = single.accepted;
 	ret->connected = single.connected;
 	ret->listening = single.listening;
+	ret->in_part = single.in_part;
 	ret->changed = single.changed;
 	ret->withheld = single.withheld;
 	return 0;

@@ -252,6 +252,7 @@ int policy_count_single(const struct policy_fds *fds, struct policy_single_count
 		sum.accepted += each[i].accepted;
 		sum.connected += each[i].connected;
 		sum.listening += each[i].listening;
+		sum.in_part += each[i].in_part;
 		sum.changed += each[i].changed;
 		sum.withheld += each[i].withheld;
 	}

@@ -77,6 +77,7 @@ struct policy_kernel_rule {
 	uint64_t accepted;  /* of those set */
 	uint64_t connected; /* of those set, outgoing ones that came about */
 	uint64_t listening; /* listeners set, which are not among them */
+	uint64_t in_part;   /* of both, those that kept values of the program's own */
 	uint64_t changed;   /* of both, those to which the program gave values of its own later */
 	uint64_t withheld;  /* calls of programs that would undo what is enforced */
 };

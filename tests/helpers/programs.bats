@@ -281,3 +281,30 @@ for turn in range(24):
 	LISTEN_PID=1 in_place "$TCPKEEP" run --method "$METHOD" --report -- sh -c 'echo $LISTEN_PID' 2>/dev/null >"$BATS_TEST_TMPDIR/out"
 	[ "$(cat "$BATS_TEST_TMPDIR/out")" = 1 ]
 }
+
+@test "the report: sockets that kept values of the program's own are set in part" {
+	own='
+import socket
+l = socket.create_server(("127.0.0.1", 0))
+def connected(*options):
+    s = socket.socket()
+    for level, name, value in options:
+        s.setsockopt(level, name, value)
+    s.connect(l.getsockname())
+    return s
+longer = connected((1, 9, 1), (6, 4, 3600))
+assert longer.getsockopt(6, 5) == 11
+same = connected((1, 9, 1), (6, 4, 61))
+on = connected((1, 9, 1))
+listener = socket.socket()
+listener.setsockopt(6, 6, 3)
+listener.bind(("127.0.0.1", 0))
+listener.listen()'
+	inside "$TCPKEEP" run --method "$METHOD" "${SETTINGS[@]}" --report -- python3 -c "$own"
+	[[ $stderr == *"run: 2 in part, 0 left alone and 0 changed later, as the program wanted (--enforce prevents it);"* ]]
+	inside "$TCPKEEP" run --method "$METHOD" "${SETTINGS[@]}" --report --json -- python3 -c "$own"
+	tail -n 1 <<<"$stderr" | jq -e '.tried == 3 and .listening == 2 and .in_part == 2 and .left_alone == 0'
+	inside "$TCPKEEP" run --method "$METHOD" "${SETTINGS[@]}" user-timeout=60s --report --json -- python3 -c "$own
+connected((6, 18, 90000))"
+	tail -n 1 <<<"$stderr" | jq -e '.in_part == 3'
+}

@@ -370,6 +370,20 @@ timer_of_client() {
 	[[ $stderr == *"0 left alone and 0 changed later, as the program wanted; "* ]]
 }
 
+@test "the report: sockets that kept values of the program's own are set in part" {
+	in_netns sh -c 'ip link set lo up; exec "$@"' sh "$TCPKEEP" run --method preload "${SETTINGS[@]}" --report --json -- python3 -c '
+import os, socket
+l = socket.create_server(("127.0.0.1", 0))
+for options in ((6, 4, 3600),), ((6, 4, 61),), ((1, 9, 1), (6, 5, 5)):
+    s = socket.socket()
+    copy = socket.socket(fileno=os.dup(s.fileno()))  # of which the library knows nothing
+    for option in options:
+        (s if len(options) == 1 else copy).setsockopt(*option)
+    (s if len(options) == 1 else copy).connect(l.getsockname())
+    accepted = l.accept()[0]'
+	tail -n 1 <<<"$stderr" | jq -e '.tried == 3 and .accepted == 3 and .in_part == 2'
+}
+
 @test "the report tells connections that came about from those that did not" {
 	# Refused at once, refused later, established at once and later, given up on the way.
 	in_netns sh -c 'ip link set lo up; exec "$TCPKEEP" run --method preload --report --json -- python3 -c "$0"' '

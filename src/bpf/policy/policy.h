@@ -190,6 +190,7 @@ struct policy_single_count {
 	__u64 accepted;  /* of those set */
 	__u64 connected; /* of those set, outgoing ones that came about */
 	__u64 listening; /* listeners set, which are not among them */
+	__u64 in_part;   /* of both, those that kept values of the program's own */
 	__u64 changed;   /* of both, those to which the program gave values of its own afterwards */
 	__u64 withheld;  /* calls of the program */
 };

@@ -75,6 +75,22 @@ static __always_inline bool holds(struct tcp_sock *tp)
 	return !(action.fields & POLICY_FIELD_ON) || is_on(tp) == !!action.on;
 }
 
+/* Of one that was set: has the program chosen other values? */
+static __always_inline void count_in_part(struct tcp_sock *tp)
+{
+	struct policy_action action = tcpkeep_action;
+	struct policy_single_count *all;
+	__u32 timeout = tp->inet_conn.icsk_user_timeout;
+
+	if (action.mode == POLICY_ACTION_ENFORCE ||
+	    (holds(tp) && (!(action.fields & POLICY_FIELD_USER_TIMEOUT) || timeout == 0 ||
+			   timeout == action.user_timeout_ms)))
+		return;
+	all = counts();
+	if (all)
+		__sync_fetch_and_add(&all->in_part, 1);
+}
+
 /*
  * A connection that was set is told by a flag that the kernel keeps for us with each socket: a
  * retransmission by its timer then calls us as well, for nothing. It is never taken back: somebody
@@ -123,6 +139,8 @@ static __always_inline void on_connection(struct bpf_sock_ops *ctx, struct bpf_s
 		return;
 	if (connecting && outcome == OUTCOME_SET)
 		begin(ctx);
+	if (outcome == OUTCOME_SET)
+		count_in_part(tp);
 	count(inherits && outcome == OUTCOME_OWN ? OUTCOME_SET : outcome, !connecting);
 }
 
@@ -156,6 +174,7 @@ static __always_inline void on_listen(struct bpf_sock_ops *ctx, struct bpf_sock 
 	all = counts();
 	if (all)
 		__sync_fetch_and_add(&all->listening, 1);
+	count_in_part(tp);
 }
 
 SEC("sockops")
