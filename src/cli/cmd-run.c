@@ -11,6 +11,7 @@
 
 #include "base/escape.h"
 #include "cli.h"
+#include "inject/inherited.h"
 #include "inject/method.h"
 #include "inject/preload.h"
 #include "inject/program.h"
@@ -274,6 +275,7 @@ static void say_method_warnings(const struct choice *choice, const struct progra
 {
 	const char *dropper = program->drops_environment;
 	bool preloads = strcmp(choice->order[0]->name, "preload") == 0;
+	unsigned waiting = preloads ? 0 : inherited_waiting();
 
 	if (preloads && dropper)
 		say_warning("run: %s removes LD_PRELOAD as well, so that what it starts runs "
@@ -284,6 +286,11 @@ static void say_method_warnings(const struct choice *choice, const struct progra
 			"run: static, Go and setuid programs that it starts run without "
 			"keepalive; --method seccomp reaches the static and Go ones, root all%s",
 			verbose ? "" : " (-v tells why it was not chosen)");
+	if (waiting > 0)
+		say_warning("run: connections that wait to be accepted from an inherited listener: "
+			    "%u, older than the settings and left without keepalive%s",
+			    waiting,
+			    program->verdict == PROGRAM_FITS ? "; --method preload sets them" : "");
 	if (program->starts_others && method_takes_privileges(choice->order[0]))
 		say_warning(
 			"run: setuid programs that it starts (sudo, su, ping) run without their "

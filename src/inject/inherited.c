@@ -3,9 +3,12 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 
 #include "base/macro.h"
 #include "base/number.h"
@@ -17,6 +20,7 @@
 /* What is done to each; true: that is enough. */
 struct visit {
 	bool (*socket)(int fd, const struct visit *visit);
+	unsigned *waiting;
 	const struct plan *plan;
 	struct report *report;
 };
@@ -49,6 +53,18 @@ static bool is_it(int fd, const struct visit *visit)
 {
 	(void)fd, (void)visit;
 	return true;
+}
+
+static bool count_waiting(int fd, const struct visit *visit)
+{
+	struct tcp_info info = {0};
+	socklen_t len = sizeof(info);
+
+	/* net/ipv4/tcp.c tcp_get_info(): of a listener, the length of its queue. */
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
+	    info.tcpi_state == TCP_LISTEN)
+		*visit->waiting += info.tcpi_unacked;
+	return false;
 }
 
 static bool visit_one(int fd, const struct visit *visit)
@@ -86,10 +102,18 @@ static int visit_all(const struct visit *visit)
 
 void inherited_give(const struct plan *plan, struct report *report)
 {
-	visit_all(&(struct visit){give_one, plan, report});
+	visit_all(&(struct visit){.socket = give_one, .plan = plan, .report = report});
 }
 
 int inherited_first(void)
 {
 	return visit_all(&(struct visit){.socket = is_it});
+}
+
+unsigned inherited_waiting(void)
+{
+	unsigned n = 0;
+
+	visit_all(&(struct visit){.socket = count_waiting, .waiting = &n});
+	return n;
 }

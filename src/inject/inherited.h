@@ -13,3 +13,6 @@ void inherited_give(const struct plan *plan, struct report *report);
 
 /* The first of them that it will find, or -1. */
 int inherited_first(void);
+
+/* How many connections wait to be accepted from listeners among them: made before any setting. */
+unsigned inherited_waiting(void);

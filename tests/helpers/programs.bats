@@ -171,6 +171,23 @@ END
 	[ "$(wc -l <<<"$output")" -eq 2 ]
 }
 
+@test "what waits in the queue of an inherited listener is told before the start" {
+	cat >"$BATS_TEST_TMPDIR/queue.py" <<'END'
+import os, socket, subprocess, sys
+l = socket.create_server(("127.0.0.1", 0))
+run = [os.environ["TCPKEEP"], "run", "--method", os.environ["METHOD"], "--", sys.executable, "-c",
+       "import socket; l = socket.socket(fileno=0); print(l.accept()[0].getsockopt(1, 9), flush=True)"]
+c = socket.create_connection(l.getsockname())
+subprocess.run(run, stdin=l, check=True)
+run[3] = "preload"
+d = socket.create_connection(l.getsockname())
+subprocess.run(run, stdin=l, check=True)
+END
+	inside python3 "$BATS_TEST_TMPDIR/queue.py"
+	[ "$output" = $'0\n1' ]
+	[ "$stderr" = "tcpkeep: warning: run: connections that wait to be accepted from an inherited listener: 1, older than the settings and left without keepalive; --method preload sets them" ]
+}
+
 @test "the program finds no child, no signal and no descriptor of ours" {
 	under -- clean
 	[ "$status" -eq 0 ]
