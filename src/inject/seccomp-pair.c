@@ -30,6 +30,10 @@
 /* How soon a partner that could not be started is tried again. */
 #define RETRY_MS 1000
 
+/* A supervisor that cannot answer (no thread to be had) lets calls go on for so long before it
+ * ends: for want of something is no death too many. */
+#define FAILED_MS (DEATHS_WITHIN_MS / (DEATHS_MAX - 1))
+
 struct deaths {
 	unsigned n;
 	int64_t since_ms;
@@ -112,17 +116,47 @@ static int start_partner(struct seccomp *seccomp, void (*main)(struct seccomp *,
 	return r;
 }
 
+/* Does a call wait, or does one within so long? -1: as long as it takes. Ends with the programs. */
+static bool is_waiting(const struct seccomp *seccomp, int timeout_ms)
+{
+	struct pollfd fd = {.fd = seccomp->listener, .events = POLLIN};
+	int n = poll(&fd, 1, timeout_ms);
+
+	if (n == 1 && fd.revents & (POLLHUP | POLLNVAL))
+		_exit(0);
+	return n == 1 && fd.revents & POLLIN;
+}
+
+/*
+ * No supervisor can be had: the programs go on without keepalive; for so long, or for good (-1).
+ * Asks first: before Linux 6.11 nobody wakes who waits for a call when the last program ends.
+ */
+static void pass_calls(const struct seccomp *seccomp, int64_t for_ms)
+{
+	int64_t end_ms = now_ms() + for_ms;
+
+	for (;;) {
+		int64_t left_ms = for_ms < 0 ? -1 : end_ms - now_ms();
+
+		if (for_ms >= 0 && left_ms <= 0)
+			return;
+		if (is_waiting(seccomp, (int)left_ms))
+			seccomp_pass_next(seccomp, &seccomp->shared->slots[0]);
+	}
+}
+
 /* ----------------------------------------------------------------------------- the supervisor */
 
-/* The first one tells the program's process, which waits for it. */
-static void tell_start(struct seccomp *seccomp, int r)
+/* The first one tells the program's process, which waits for it. False: this is not the first. */
+static bool tell_start(struct seccomp *seccomp, int r)
 {
 	struct seccomp_guard_says says = {.error = -r, .pid = getppid()};
 
 	if (seccomp->control < 0)
-		return;
+		return false;
 	(void)!write(seccomp->control, &says, sizeof(says));
 	close(steal_fd(&seccomp->control));
+	return true;
 }
 
 /* How long a partner is waited for: one that died while it started us is none, and one that could
@@ -137,11 +171,14 @@ static int patience_ms(int partner)
 _Noreturn static void supervise(struct seccomp *seccomp, int guardian)
 {
 	struct deaths deaths = {0};
+	bool first;
 	int r;
 
 	prctl(PR_SET_NAME, "tcpkeep-answer");
 	r = seccomp_serve(seccomp);
-	tell_start(seccomp, r);
+	first = tell_start(seccomp, r);
+	if (r < 0 && !first)
+		pass_calls(seccomp, FAILED_MS);
 	if (r < 0)
 		_exit(1);
 	for (;;)
@@ -175,17 +212,6 @@ static void answer_taken(const struct seccomp *seccomp)
 	}
 }
 
-/* Does a call wait, or does one within so long? -1: as long as it takes. Ends with the programs. */
-static bool is_waiting(const struct seccomp *seccomp, int timeout_ms)
-{
-	struct pollfd fd = {.fd = seccomp->listener, .events = POLLIN};
-	int n = poll(&fd, 1, timeout_ms);
-
-	if (n == 1 && fd.revents & (POLLHUP | POLLNVAL))
-		_exit(0);
-	return n == 1 && fd.revents & POLLIN;
-}
-
 /*
  * Does the supervisor hang? A call waits, waited when we last looked, and none has been taken
  * since. One call that its receiver is stuck in (memory of the program that is long in coming) goes
@@ -207,24 +233,6 @@ static bool hangs(const struct seccomp *seccomp, struct watch *watch)
 	}
 	watch->waiting = is_waiting(seccomp, 0);
 	return waited && watch->waiting && !moved;
-}
-
-/*
- * No supervisor can be had: the programs go on without keepalive; for so long, or for good (-1).
- * Asks first: before Linux 6.11 nobody wakes who waits for a call when the last program ends.
- */
-static void pass_calls(const struct seccomp *seccomp, int64_t for_ms)
-{
-	int64_t end_ms = now_ms() + for_ms;
-
-	for (;;) {
-		int64_t left_ms = for_ms < 0 ? -1 : end_ms - now_ms();
-
-		if (for_ms >= 0 && left_ms <= 0)
-			return;
-		if (is_waiting(seccomp, (int)left_ms))
-			seccomp_pass_next(seccomp, &seccomp->shared->slots[0]);
-	}
 }
 
 /* One that hangs. A thread of it may be beyond SIGKILL for as long as a filesystem does not answer:

@@ -94,6 +94,17 @@ END
 		as_user prlimit --pid $guard --nproc=$(ulimit -Hu):
 		until_true replaced tcpkeep-answer $answer || exit 5
 		connects 1
+		# The program, the guardian and a supervisor that can have no thread.
+		answer=$(helpers tcpkeep-answer)
+		as_user prlimit --pid $guard --nproc=3:
+		kill -9 $answer
+		until_true replaced tcpkeep-answer $answer || exit 6
+		connects 0
+		as_user prlimit --pid $guard --nproc=$(ulimit -Hu):
+		is_set() {
+			echo >&5 && read -r -t 20 set <&6 && [ "$set" = 1 ]
+		}
+		until_true is_set || exit 7
 		exec 5>&-
 	' _ "$BATS_TEST_TMPDIR"
 	[ "$status" -eq 0 ]
