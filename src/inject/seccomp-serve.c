@@ -169,6 +169,7 @@ static enum give_outcome give_settings(struct receiver *receiver, int fd, bool q
 static void meet(struct receiver *receiver, int fd, bool listens)
 {
 	const struct choices *choices = &receiver->seccomp.shared->choices;
+	enum give_outcome outcome;
 
 	count(receiver, seen);
 	if (!receiver->seccomp.plan->enforce && choices->used &&
@@ -176,24 +177,17 @@ static void meet(struct receiver *receiver, int fd, bool listens)
 		count(receiver, left_alone);
 		return;
 	}
-	switch (give_settings(receiver, fd, true)) {
-	case GIVE_IN_PART:
-		count(receiver, in_part);
-		/* fallthrough */
-	case GIVE_SET:
-		if (listens)
-			count(receiver, listening);
-		else
-			count(receiver, tried);
-		break;
-	case GIVE_LEFT_ALONE:
+	outcome = give_settings(receiver, fd, true);
+	if (outcome == GIVE_LEFT_ALONE)
 		count(receiver, left_alone);
-		break;
-	case GIVE_HELD:
-	case GIVE_REFUSED:
-	case GIVE_NOT_TCP:
-		break;
-	}
+	if (outcome == GIVE_IN_PART)
+		count(receiver, in_part);
+	if (!give_has_set(outcome))
+		return;
+	if (listens)
+		count(receiver, listening);
+	else
+		count(receiver, tried);
 }
 
 /* -------------------------------------------------------------- setsockopt() of the program */
