@@ -14,7 +14,6 @@
 #include "preload.h"
 #include "seccomp-filter.h"
 #include "seccomp.h"
-#include "target.h"
 
 /* A path in a message. */
 #define SHOWN_MAX 100
@@ -129,7 +128,13 @@ static int seccomp_reaches(const struct program *program, struct tcpkeep_error *
 
 static const char *seccomp_misses(void)
 {
-	if (target_reach() == TARGET_DECLARED)
+	enum seccomp_reach reach = seccomp_reach();
+
+	if (reach == SECCOMP_MAKES_SOCKETS)
+		return "32-bit programs, io_uring; because programs may not be looked into (Yama, "
+		       "a sandbox), sockets that they make as another user, or in another network "
+		       "namespace or cgroup";
+	if (reach == SECCOMP_SEES_COMMAND_ALONE)
 		return "what the program starts, because kernel.yama.ptrace_scope is 1; 32-bit "
 		       "programs, io_uring";
 	if (seccomp_filter_takes_privileges())
@@ -147,6 +152,11 @@ static void agree_with_preload(const struct plan *plan)
 	if (preloaded && strstr(preloaded, PRELOAD_LIBRARY) &&
 	    plan_format(&inner, text, sizeof(text)) >= 0)
 		setenv(PLAN_VARIABLE, text, 1);
+}
+
+static int seccomp_method_prepare(struct method_run *run, struct tcpkeep_error *error)
+{
+	return seccomp_check_plan(&run->plan, error);
 }
 
 static int seccomp_method_enter(struct method_run *run, bool *ret_spoiled,
@@ -221,6 +231,7 @@ const struct method methods[] = {
 			.reaches = seccomp_reaches,
 			.takes_privileges = seccomp_filter_takes_privileges,
 			.probe = seccomp_probe,
+			.prepare = seccomp_method_prepare,
 			.enter = seccomp_method_enter,
 		},
 	[BPF] =

@@ -37,6 +37,9 @@
 #define SYS_io_uring_setup 425 /* one number on all architectures */
 #endif
 
+/* include/linux/net.h: what else is in the type are flags. */
+#define SOCK_TYPE_MASK 0xf
+
 /* The lower half of an argument: these are ints, of whose upper half the kernel takes no notice. */
 #define ARGUMENT(i)                                                                                \
 	((uint32_t)(offsetof(struct seccomp_data, args) + (i) * sizeof(uint64_t) +                 \
@@ -83,6 +86,20 @@ static void notify_fastopen(struct program *program, uint32_t call, int flags)
 	end(program, SECCOMP_RET_ALLOW);
 }
 
+/* A stream of IPv4 or IPv6 is made. */
+static void notify_socket(struct program *program)
+{
+	emit(program, BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 8);
+	load(program, ARGUMENT(0));
+	emit(program, BPF_JMP | BPF_JEQ | BPF_K, AF_INET, 1, 0);
+	emit(program, BPF_JMP | BPF_JEQ | BPF_K, AF_INET6, 0, 4);
+	load(program, ARGUMENT(1));
+	emit(program, BPF_ALU | BPF_AND | BPF_K, SOCK_TYPE_MASK, 0, 0);
+	emit(program, BPF_JMP | BPF_JEQ | BPF_K, SOCK_STREAM, 0, 1);
+	end(program, SECCOMP_RET_USER_NOTIF);
+	end(program, SECCOMP_RET_ALLOW);
+}
+
 /* setsockopt() of one of the options; the program's last part. */
 static void notify_options(struct program *program, uint32_t fields)
 {
@@ -104,7 +121,7 @@ static void notify_options(struct program *program, uint32_t fields)
 	end(program, SECCOMP_RET_ALLOW);
 }
 
-static void compose(struct program *program, uint32_t fields)
+static void compose(struct program *program, uint32_t fields, bool sockets)
 {
 	program->n = 0;
 	load(program, offsetof(struct seccomp_data, arch));
@@ -117,6 +134,8 @@ static void compose(struct program *program, uint32_t fields)
 	notify_fastopen(program, SYS_sendto, 3);
 	notify_fastopen(program, SYS_sendmsg, 2);
 	notify_fastopen(program, SYS_sendmmsg, 3);
+	if (sockets)
+		notify_socket(program);
 	notify_options(program, fields);
 }
 
@@ -134,7 +153,7 @@ static int load_filter(const struct program *program, unsigned long flags)
  * No mitigation of Spectre comes with it: the filter guards nothing, and the program is to run as
  * fast as without. Signals wait while the supervisor has the call (5.19), for microseconds.
  */
-static int load_with_flags(const struct program *program)
+static int load_with_flags(const struct program *program, bool signals_wait)
 {
 	static const unsigned long flags[] = {
 		SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_SPEC_ALLOW |
@@ -143,7 +162,7 @@ static int load_with_flags(const struct program *program)
 	};
 	int fd = -EINVAL;
 
-	for (size_t i = 0; i < ARRAY_SIZE(flags) && fd == -EINVAL; i++)
+	for (size_t i = 0; i < (signals_wait ? 1 : ARRAY_SIZE(flags)) && fd == -EINVAL; i++)
 		fd = load_filter(program, flags[i]);
 	return fd;
 }
@@ -165,19 +184,20 @@ static int fail(int r, struct tcpkeep_error *error)
 	return error_set(error, r, "the seccomp filter cannot be set: %s", strerror(-r));
 }
 
-int seccomp_filter_install(uint32_t fields, struct tcpkeep_error *error)
+int seccomp_filter_install(uint32_t fields, bool sockets, struct tcpkeep_error *error)
 {
 	struct program program;
 	int fd;
 
 	if (NATIVE_ARCH == 0)
 		return error_set(error, -EOPNOTSUPP, "seccomp: not for this processor yet");
-	compose(&program, fields);
-	fd = load_with_flags(&program);
+	compose(&program, fields, sockets);
+	/* A signal between the two steps by which a program gets a socket would lose it. */
+	fd = load_with_flags(&program, sockets);
 	/* Without CAP_SYS_ADMIN the kernel wants a promise: seccomp_prepare_filter(). */
 	if (fd == -EACCES && prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 0 &&
 	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
-		fd = load_with_flags(&program);
+		fd = load_with_flags(&program, sockets);
 	return fd < 0 ? fail(fd, error) : fd;
 }
 
@@ -192,7 +212,7 @@ static int try_install(void)
 	if (pid < 0)
 		return -errno;
 	if (pid == 0) {
-		int fd = seccomp_filter_install(0, &error);
+		int fd = seccomp_filter_install(0, false, &error);
 
 		_exit(fd < 0 ? -fd : 0);
 	}

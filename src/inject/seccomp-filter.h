@@ -15,13 +15,14 @@
 
 /*
  * Puts the filter on this thread: connect(), listen(), what may do a TCP Fast Open, setsockopt() of
- * the fields (enum tcpkeep_field) and io_uring_setup(). Sets no_new_privs only where the kernel
- * demands it (no CAP_SYS_ADMIN). Returns the listener, close-on-exec.
+ * the fields (enum tcpkeep_field) and io_uring_setup(); if they are wanted, stream sockets when
+ * they are made. Sets no_new_privs only where the kernel demands it (no CAP_SYS_ADMIN). Returns the
+ * listener, close-on-exec.
  *
  * -EBUSY: a listener is there already; -EOPNOTSUPP: this kernel or processor cannot. Words in
  * *error.
  */
-int seccomp_filter_install(uint32_t fields, struct tcpkeep_error *error);
+int seccomp_filter_install(uint32_t fields, bool sockets, struct tcpkeep_error *error);
 
 /* Could it be installed? Changes nothing; a copy of this process tries where a filter is there. */
 int seccomp_filter_probe(struct tcpkeep_error *error);

@@ -2,6 +2,7 @@
 #include "seccomp-serve.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -55,18 +56,26 @@ struct receiver {
 /* ------------------------------------------------------------------------------- the kernel */
 
 /* False when it is gone. */
-static bool answer(int listener, uint64_t id, bool go_on)
+static bool answer(int listener, uint64_t id, uint32_t flags, int64_t value)
 {
-	struct seccomp_notif_resp resp = {
-		.id = id,
-		.flags = go_on ? SECCOMP_USER_NOTIF_FLAG_CONTINUE : 0,
-	};
+	struct seccomp_notif_resp resp = {.id = id, .val = value, .flags = flags};
 
 	/* ENOENT: a signal or its death took the caller away. */
 	while (ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &resp) < 0)
 		if (errno != EINTR)
 			return false;
 	return true;
+}
+
+/* Puts a copy of fd into the program, whose call waits on: its number there, or -errno. */
+static int put(int listener, uint64_t id, int fd, unsigned flags)
+{
+	/* Not with SECCOMP_ADDFD_FLAG_SEND: whoever is killed in it leaves a call that returns 0,
+	 * as if standard input were what it made (seccomp_notify_addfd(); Linux 6.18). */
+	struct seccomp_notif_addfd addfd = {.id = id, .srcfd = (uint32_t)fd, .newfd_flags = flags};
+	int number = ioctl(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &addfd);
+
+	return number < 0 ? -errno : number;
 }
 
 /* POLLERR is no end: a signal came while the kernel looked (seccomp_notify_poll()). */
@@ -101,7 +110,7 @@ bool seccomp_sizes_fit(void)
 
 void seccomp_pass(const struct seccomp *seccomp, uint64_t id)
 {
-	if (answer(seccomp->listener, id, true) && seccomp->report)
+	if (answer(seccomp->listener, id, SECCOMP_USER_NOTIF_FLAG_CONTINUE, 0) && seccomp->report)
 		report_missed(seccomp->report, REPORT_MISSED_UNSERVED);
 }
 
@@ -168,12 +177,12 @@ static enum give_outcome give_settings(struct receiver *receiver, int fd, bool q
 /* The socket is about to connect or to listen. */
 static void meet(struct receiver *receiver, int fd, bool listens)
 {
-	const struct choices *choices = &receiver->seccomp.shared->choices;
+	const struct number_set *turned_off = &receiver->seccomp.shared->turned_off;
 	enum give_outcome outcome;
 
 	count(receiver, seen);
-	if (!receiver->seccomp.plan->enforce && choices->used &&
-	    choices_has(choices, cookie_of(fd))) {
+	if (!receiver->seccomp.plan->enforce && turned_off->used &&
+	    number_set_has(turned_off, cookie_of(fd))) {
 		count(receiver, left_alone);
 		return;
 	}
@@ -226,21 +235,21 @@ static bool is_on(int fd)
 /* Default mode: off is remembered, as the kernel cannot tell it from never touched. */
 static void remember(struct receiver *receiver, int fd, int value)
 {
-	struct choices *choices = &receiver->seccomp.shared->choices;
+	struct number_set *turned_off = &receiver->seccomp.shared->turned_off;
 	uint64_t cookie;
 
-	if (value && choices->used == 0)
+	if (value && turned_off->used == 0)
 		return;
 	cookie = cookie_of(fd);
 	if (cookie == 0)
 		return;
 	if (value == 0) {
-		choices_add(choices, cookie);
+		number_set_add(turned_off, cookie);
 		return;
 	}
 	/* On after all, long after it connected, or was accepted from one that was off: what the
 	 * program left open is filled in. */
-	choices_remove(choices, cookie);
+	number_set_remove(turned_off, cookie);
 	if (!is_on(fd) && !is_fresh(fd))
 		meet(receiver, fd, false);
 }
@@ -288,6 +297,10 @@ static bool program_sets(struct receiver *receiver, int fd, const struct seccomp
 
 /* ------------------------------------------------------------------------------ one call */
 
+/* What becomes of a call: it is carried out, or not, and told what this is. */
+#define GOES_ON  (-1)
+#define WITHHELD 0
+
 static void miss(struct receiver *receiver, int r)
 {
 	if (!receiver->seccomp.report || r == -EBADF || r == -ESRCH)
@@ -304,37 +317,115 @@ static bool is_valid(const struct receiver *receiver, const struct seccomp_notif
 	return ioctl(receiver->seccomp.listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
 }
 
-/* True when the call goes on. */
-static bool judge(struct receiver *receiver, const struct seccomp_notif *notif)
+/* What the report needs to know of a socket in a process that may not be looked into. 0: nothing.
+ */
+static uint64_t prepared_number(const struct seccomp_notif *notif, int fd)
+{
+	pid_t process;
+
+	if (target_process((pid_t)notif->pid, &process) < 0)
+		return 0;
+	return (uint64_t)process << 32 | (uint32_t)fd;
+}
+
+/* socket(). Killed on the way, this leaves a descriptor in the program that it does not know. */
+static int make_socket(struct receiver *receiver, const struct seccomp_notif *notif)
+{
+	const struct seccomp_data *call = &notif->data;
+	_cleanup_close_ int fd = -1;
+	uint64_t prepared;
+	int number;
+
+	if (target_is_open(&receiver->targets, (pid_t)notif->pid) ||
+	    !target_is_alike(&receiver->targets, (pid_t)notif->pid))
+		return GOES_ON;
+	fd = socket((int)call->args[0], (int)call->args[1] | SOCK_CLOEXEC, (int)call->args[2]);
+	/* Whatever is wrong with it the kernel will say to the program. */
+	if (fd < 0 || !give_is_tcp(fd) || give_settings(receiver, fd, true) != GIVE_SET ||
+	    !is_valid(receiver, notif))
+		return GOES_ON;
+	number = put(receiver->seccomp.listener, notif->id, fd,
+		     call->args[1] & SOCK_CLOEXEC ? O_CLOEXEC : 0);
+	if (number < 0)
+		return GOES_ON;
+	prepared = receiver->seccomp.report ? prepared_number(notif, number) : 0;
+	if (prepared)
+		number_set_add(&receiver->seccomp.shared->prepared, prepared);
+	return number;
+}
+
+/* Of a process that may not be looked into: the sockets that it makes are prepared, or made in a
+ * place where we are not. What is neither is most likely no TCP. */
+static bool is_missed(const struct receiver *receiver, const struct seccomp_notif *notif)
+{
+	return !receiver->seccomp.makes_sockets ||
+	       !target_is_alike(&receiver->targets, (pid_t)notif->pid);
+}
+
+static bool is_prepared(const struct receiver *receiver, const struct seccomp_notif *notif)
+{
+	const struct number_set *prepared = &receiver->seccomp.shared->prepared;
+	uint64_t number;
+
+	if (prepared->used == 0)
+		return false;
+	number = prepared_number(notif, (int)notif->data.args[0]);
+	return number && number_set_has(prepared, number);
+}
+
+static void meet_unseen(struct receiver *receiver, const struct seccomp_notif *notif)
+{
+	bool sets = notif->data.nr == SYS_setsockopt;
+
+	if (!receiver->seccomp.report)
+		return;
+	if (sets && receiver->seccomp.plan->enforce) {
+		miss(receiver, -EPERM);
+	} else if (!is_prepared(receiver, notif)) {
+		if (is_missed(receiver, notif))
+			miss(receiver, -EPERM);
+	} else if (!sets) {
+		count(receiver, seen);
+		if (notif->data.nr == SYS_listen)
+			count(receiver, listening);
+		else
+			count(receiver, tried);
+	}
+}
+
+/* What the call is told, or GOES_ON. */
+static int judge(struct receiver *receiver, const struct seccomp_notif *notif)
 {
 	_cleanup_close_ int fd = -1;
 
+	if (notif->data.nr == SYS_socket)
+		return make_socket(receiver, notif);
 	if (notif->data.nr == SYS_io_uring_setup) {
 		if (receiver->seccomp.report)
 			report_missed(receiver->seccomp.report, REPORT_MISSED_URING);
-		return true;
+		return GOES_ON;
 	}
 	fd = target_fd(&receiver->targets, (pid_t)notif->pid, (int)notif->data.args[0]);
-	if (fd < 0) {
+	if (fd == -EPERM)
+		meet_unseen(receiver, notif);
+	else if (fd < 0)
 		miss(receiver, fd);
-		return true;
-	}
-	if (!may_be_tcp(receiver, fd) || !is_valid(receiver, notif))
-		return true;
+	if (fd < 0 || !may_be_tcp(receiver, fd) || !is_valid(receiver, notif))
+		return GOES_ON;
 	switch (notif->data.nr) {
 	case SYS_setsockopt:
-		return program_sets(receiver, fd, notif);
+		return program_sets(receiver, fd, notif) ? GOES_ON : WITHHELD;
 	case SYS_connect:
 	case SYS_listen:
 		meet(receiver, fd, notif->data.nr == SYS_listen);
-		return true;
+		return GOES_ON;
 	default:
 		/* TCP Fast Open; on a connection the flag means nothing, and another thread may
 		 * hold it locked while it sends from memory that takes its time. */
 		turn_pass(&receiver->turn);
 		if (is_fresh(fd))
 			meet(receiver, fd, false);
-		return true;
+		return GOES_ON;
 	}
 }
 
@@ -347,14 +438,17 @@ static void *run(void *userdata)
 	const struct seccomp_notif *notif = &receiver->slot->notif;
 
 	for (;;) {
-		bool go_on;
+		int result;
 
 		turn_wait(&receiver->turn);
 		if (!receive(listener, receiver->slot))
 			return NULL; /* and leads: the others have nothing to wait for */
 		turn_taken(&receiver->turn, notif->pid);
-		go_on = judge(receiver, notif);
-		answer(listener, notif->id, go_on);
+		result = judge(receiver, notif);
+		if (result == GOES_ON)
+			answer(listener, notif->id, SECCOMP_USER_NOTIF_FLAG_CONTINUE, 0);
+		else
+			answer(listener, notif->id, 0, result);
 	}
 }
 
@@ -374,8 +468,9 @@ static int check_room(int listener)
 {
 	_cleanup_close_ int pidfd = pidfd_of(getpid(), 0), got = -1;
 
+	/* That it may not be looked into is another matter. */
 	got = pidfd < 0 ? pidfd : pidfd_duplicate(pidfd, listener);
-	return got < 0 ? got : 0;
+	return got == -EMFILE || got == -ENFILE ? got : 0;
 }
 
 int seccomp_serve(const struct seccomp *seccomp)

@@ -4,6 +4,9 @@
  * it the settings and lets the call go on in the program, unchanged. Nothing is emulated, and no
  * security decision is made, so that it does not matter what another thread of the program writes
  * into the call's memory meanwhile.
+ *
+ * Where Yama keeps programs from being looked into, their sockets are made here instead, if they
+ * are the same as their own would be, and put into the program by ADDFD.
  */
 #pragma once
 
@@ -12,7 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "choices.h"
+#include "number-set.h"
 #include "plan.h"
 #include "report.h"
 
@@ -29,7 +32,12 @@ union seccomp_slot {
 
 struct seccomp_shared {
 	alignas(64) union seccomp_slot slots[SECCOMP_RECEIVERS_MAX];
-	struct choices choices;
+	/* Cookies of sockets that were turned off before they connected, which the kernel does not
+	 * tell from those that were never touched. One that is forgotten gets the settings. */
+	struct number_set turned_off;
+	/* Sockets that were put into programs which may not be looked into: process and descriptor.
+	 * One that is forgotten counts as missed. */
+	struct number_set prepared;
 };
 
 /* What the supervisor and its guardian are given. */
@@ -37,6 +45,7 @@ struct seccomp {
 	const struct plan *plan;
 	struct report *report; /* NULL: nobody counts */
 	struct seccomp_shared *shared;
+	bool makes_sockets; /* for who may not be looked into: target_reach() */
 	int listener;
 	int control; /* of the first supervisor, who tells how the start went; -1 */
 };

@@ -19,11 +19,8 @@
 #include "seccomp-pair.h"
 #include "target.h"
 
-/*
- * Before 5.9 nobody hears of the end of the last program (seccomp_notify_poll(): EPOLLHUP), and the
- * supervisor would stay for ever.
- */
-static bool tells_of_the_end(void)
+/* True when its number cannot be understood. */
+static bool is_kernel_at_least(int64_t wanted_major, int64_t wanted_minor)
 {
 	struct utsname name;
 	int64_t major, minor;
@@ -36,14 +33,49 @@ static bool tells_of_the_end(void)
 	    number_parse(name.release + n + 1, strspn(name.release + n + 1, "0123456789"), 0,
 			 INT32_MAX, &minor) < 0)
 		return true;
-	return major > 5 || (major == 5 && minor >= 9);
+	return major > wanted_major || (major == wanted_major && minor >= wanted_minor);
+}
+
+enum seccomp_reach seccomp_reach(void)
+{
+	enum target_reach reach = target_reach();
+
+	if (reach == TARGET_ALL)
+		return SECCOMP_SEES_ALL;
+	/* From there on signals wait meanwhile: SECCOMP_FLAG_WAIT_KILLABLE_RECV. */
+	if (is_kernel_at_least(5, 19))
+		return SECCOMP_MAKES_SOCKETS;
+	return reach == TARGET_DECLARED ? SECCOMP_SEES_COMMAND_ALONE : SECCOMP_SEES_NOTHING;
+}
+
+static int probe_reach(struct tcpkeep_error *error)
+{
+	enum target_reach reach;
+	int r;
+
+	r = target_probe(&reach);
+	if (r == -EMFILE || r == -ENFILE)
+		return error_set(error, r,
+				 "seccomp: no descriptors: %s; raise the limit (ulimit -n)",
+				 strerror(-r));
+	if (r < 0)
+		return error_set(error, -EOPNOTSUPP, "pidfd_open: %s: a sandbox forbids it",
+				 strerror(-r));
+	if (seccomp_reach() == SECCOMP_SEES_NOTHING)
+		return error_set(error, -EPERM,
+				 "a sandbox without pidfd_getfd, or kernel.yama.ptrace_scope, "
+				 "forbids to look into programs, and this kernel is older than "
+				 "Linux 5.19, which can do without; run it with CAP_SYS_PTRACE");
+	return 0;
 }
 
 int seccomp_probe(struct tcpkeep_error *error)
 {
 	int r;
 
-	if (!tells_of_the_end())
+	/* Before, nobody hears of the end of the last program (seccomp_notify_poll(): EPOLLHUP),
+	 * and the supervisor would stay for ever. */
+	if (!is_kernel_at_least(5, 9))
 		return error_set(error, -EOPNOTSUPP,
 				 "this kernel is older than Linux 5.9, which method seccomp needs");
 	r = seccomp_filter_probe(error);
@@ -53,20 +85,16 @@ int seccomp_probe(struct tcpkeep_error *error)
 		return error_set(error, -EOPNOTSUPP,
 				 "this kernel's seccomp notifications are larger than this tcpkeep "
 				 "knows");
-	r = target_probe();
-	if (r == -EMFILE || r == -ENFILE)
-		return error_set(error, r,
-				 "seccomp: no descriptors: %s; raise the limit (ulimit -n)",
-				 strerror(-r));
-	if (r < 0)
-		return error_set(error, -EOPNOTSUPP,
-				 "pidfd_getfd: %s: this kernel has none (Linux 5.6), or a sandbox "
-				 "forbids it",
-				 strerror(-r));
-	if (target_reach() == TARGET_NONE)
+	return probe_reach(error);
+}
+
+int seccomp_check_plan(const struct plan *plan, struct tcpkeep_error *error)
+{
+	if (plan->enforce && target_reach() == TARGET_NONE)
 		return error_set(error, -EPERM,
-				 "kernel.yama.ptrace_scope forbids to look into other processes; "
-				 "run it with CAP_SYS_PTRACE, or set it to 1 or 0");
+				 "a sandbox without pidfd_getfd, or kernel.yama.ptrace_scope, "
+				 "forbids to look into programs, so that nothing can be enforced; "
+				 "run it with CAP_SYS_PTRACE, or without --enforce");
 	return 0;
 }
 
@@ -127,7 +155,13 @@ int seccomp_enter(const struct plan *plan, struct report *report, bool *ret_turn
 		  struct tcpkeep_error *error)
 {
 	_cleanup_close_ int ours = -1, theirs = -1, listener = -1;
-	struct seccomp seccomp = {.plan = plan, .report = report, .listener = -1, .control = -1};
+	struct seccomp seccomp = {
+		.plan = plan,
+		.report = report,
+		.makes_sockets = seccomp_reach() == SECCOMP_MAKES_SOCKETS,
+		.listener = -1,
+		.control = -1,
+	};
 	struct guardian guardian;
 	const char byte = 0;
 	int fds[2], r;
@@ -149,7 +183,8 @@ int seccomp_enter(const struct plan *plan, struct report *report, bool *ret_turn
 	if (r < 0)
 		return fail_start(r, error);
 	close(steal_fd(&theirs));
-	listener = seccomp_filter_install(watched_fields(plan, report), error);
+	listener =
+		seccomp_filter_install(watched_fields(plan, report), seccomp.makes_sockets, error);
 	if (listener < 0)
 		return listener;
 	*ret_turned = true;

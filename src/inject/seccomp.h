@@ -20,6 +20,18 @@
 /* Can it work here? Changes nothing. 0 or -errno with words. */
 int seccomp_probe(struct tcpkeep_error *error);
 
+/* Whose sockets it can get at: target_reach(). */
+enum seccomp_reach {
+	SECCOMP_SEES_ALL,
+	SECCOMP_MAKES_SOCKETS,      /* of those that may not be looked into */
+	SECCOMP_SEES_COMMAND_ALONE, /* and not what it starts */
+	SECCOMP_SEES_NOTHING,
+};
+enum seccomp_reach seccomp_reach(void);
+
+/* Can it do this, where it works? 0 or -errno with words. */
+int seccomp_check_plan(const struct plan *plan, struct tcpkeep_error *error);
+
 /*
  * Turns this process into one whose sockets, and those of what it executes and starts, get the
  * settings: starts supervisor and guardian, sets the filter. report may be NULL.

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 /* Threads whose pidfds are kept open, at most. */
@@ -16,6 +17,9 @@ struct target_slot {
 };
 
 struct targets {
+	bool has_proc;   /* one with the numbers by which the kernel tells us of threads */
+	dev_t netns_dev; /* this process's */
+	ino_t netns_ino;
 	unsigned n_slots;
 	struct target_slot slots[TARGET_SLOTS];
 };
@@ -32,13 +36,26 @@ void targets_init(struct targets *targets, unsigned n_slots);
  */
 int target_fd(struct targets *targets, pid_t tid, int fd);
 
-/* Does it work here at all? 0 or -errno; tried on this process. */
-int target_probe(void);
+/* May it be looked into at all? */
+bool target_is_open(struct targets *targets, pid_t tid);
 
-/* What kernel.yama.ptrace_scope leaves of it to this caller, who is no ancestor of the threads. */
+/*
+ * Is a socket that this process makes one that the thread could have made: the same user, network
+ * namespace and cgroups? False, too, where that cannot be told.
+ */
+bool target_is_alike(const struct targets *targets, pid_t tid);
+
+/* The thread's process; 0 or -errno. */
+int target_process(pid_t tid, pid_t *ret);
+
+/* What Yama (kernel.yama.ptrace_scope), or a sandbox that has no pidfd_getfd(), leaves of it to
+ * this caller, who is no ancestor of the threads. */
 enum target_reach {
 	TARGET_ALL = 0,
 	TARGET_DECLARED, /* processes that declared it: PR_SET_PTRACER */
 	TARGET_NONE,
 };
+
+/* 0, or -errno: it cannot be told, for want of descriptors or of pidfds. */
+int target_probe(enum target_reach *ret);
 enum target_reach target_reach(void);

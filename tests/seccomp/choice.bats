@@ -111,40 +111,20 @@ chosen() {
 	[ "$status" -eq 4 ]
 }
 
-# refusing ERRNO FLAGS COMMAND...: below a filter that answers seccomp() so where one of the flags is asked for; 0: always.
-refusing() {
-	python3 -c '
-import ctypes, os, platform, struct, sys
-libc = ctypes.CDLL(None, use_errno=True)
-number = {"x86_64": 317, "aarch64": 277}[platform.machine()]
-error, flags = 0x00050000 | int(sys.argv[1]), int(sys.argv[2], 0)
-code = b"".join(struct.pack("HBBI", *i) for i in (
-    (0x20, 0, 0, 0), (0x15, 0, 3, number),  # the number of the call
-    (0x20, 0, 0, 24), (0x45, 0, 0 if flags == 0 else 1, flags),  # its second argument
-    (0x06, 0, 0, error), (0x06, 0, 0, 0x7fff0000)))
-room = ctypes.create_string_buffer(code)
-class Program(ctypes.Structure):
-    _fields_ = [("n", ctypes.c_ushort), ("code", ctypes.c_void_p)]
-program = Program(len(code) // 8, ctypes.addressof(room))
-libc.prctl(38, 1, 0, 0, 0)
-assert libc.prctl(22, 2, ctypes.byref(program), 0, 0) == 0
-os.execvp(sys.argv[3], sys.argv[3:])' "$@"
-}
-
 # without_seccomp ERRNO COMMAND...
 without_seccomp() {
-	refusing "$1" 0 "${@:2}"
+	refusing "$1" seccomp 0 "${@:2}"
 }
 
 @test "a kernel that cannot keep signals waiting (before 5.19): the filter is set without it" {
 	command -v python3 >/dev/null || skip "no python3"
 	wait_killable=0x20 new_listener=0x8
-	run refusing 22 $wait_killable true # the filter itself does no harm
+	run refusing 22 seccomp $wait_killable true # the filter itself does no harm
 	[ "$status" -eq 0 ]
 	in_netns sh -c 'ip link set lo up && exec "$@"' sh \
-		bash -c "$(declare -f refusing); refusing 22 $wait_killable \"\$TCPKEEP\" run --method seccomp time=61 intvl=11 probes=7 -- \"\$SECCOMP_PROGRAM\" connect4 </dev/null"
+		bash -c "$(declare -f refusing); refusing 22 seccomp $wait_killable \"\$TCPKEEP\" run --method seccomp time=61 intvl=11 probes=7 -- \"\$SECCOMP_PROGRAM\" connect4 </dev/null"
 	all_are "$OURS"
-	run refusing 22 $new_listener "$TCPKEEP" run --method seccomp -- echo started
+	run refusing 22 seccomp $new_listener "$TCPKEEP" run --method seccomp -- echo started
 	[ "$status" -eq 4 ]
 	[[ $output == *"no seccomp user notification"* && $output != *started* ]]
 }
