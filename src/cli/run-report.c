@@ -269,6 +269,7 @@ static void report_as_json(const struct report *report, const struct plan *plan)
 		json_uint(&json, "seen", report->seen);
 	if (counts->left)
 		json_uint(&json, "processes_left", report->left);
+	json_string(&json, "out_of_reach", methods[report->method - 1].misses());
 	if (counts->missed) {
 		json_begin_object(&json, "missed");
 		for (int i = 0; i < REPORT_MISSED_KINDS; i++)
