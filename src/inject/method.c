@@ -132,11 +132,11 @@ static const char *seccomp_misses(void)
 
 	if (reach == SECCOMP_MAKES_SOCKETS)
 		return "32-bit programs, io_uring; because programs may not be looked into (Yama, "
-		       "a sandbox), sockets that they make as another user, or in another network "
-		       "namespace or cgroup";
+		       "a sandbox), those of another user, network namespace or cgroup, and what "
+		       "is not dumpable";
 	if (reach == SECCOMP_SEES_COMMAND_ALONE)
-		return "what the program starts, because kernel.yama.ptrace_scope is 1; 32-bit "
-		       "programs, io_uring";
+		return "what the program starts, because it may not be looked into (Yama); "
+		       "32-bit programs, io_uring";
 	if (seccomp_filter_takes_privileges())
 		return "32-bit programs, io_uring, programs that may not be looked into";
 	return "32-bit programs, io_uring";

@@ -2,7 +2,6 @@
 #include "seccomp-serve.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -18,10 +17,8 @@
 #include "base/cleanup.h"
 #include "base/macro.h"
 #include "base/pidfd.h"
-#include "give.h"
 #include "keepalive/socket.h"
-#include "seccomp-turns.h"
-#include "target.h"
+#include "seccomp-receiver.h"
 
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP 262 /* linux/in.h, 5.6 */
@@ -38,21 +35,6 @@
 /* Descriptors that a receiver may need at once beside its kept pidfds. */
 #define RECEIVER_FDS 4
 
-struct receiver {
-	struct seccomp seccomp;
-	struct targets targets;
-	struct give_memory memory;
-	struct turn turn;
-	union seccomp_slot *slot;
-};
-
-#define count(receiver, counter)                                                                   \
-	do {                                                                                       \
-		if ((receiver)->seccomp.report)                                                    \
-			__atomic_fetch_add(&(receiver)->seccomp.report->counter, 1,                \
-					   __ATOMIC_RELAXED);                                      \
-	} while (0)
-
 /* ------------------------------------------------------------------------------- the kernel */
 
 /* False when it is gone. */
@@ -65,17 +47,6 @@ static bool answer(int listener, uint64_t id, uint32_t flags, int64_t value)
 		if (errno != EINTR)
 			return false;
 	return true;
-}
-
-/* Puts a copy of fd into the program, whose call waits on: its number there, or -errno. */
-static int put(int listener, uint64_t id, int fd, unsigned flags)
-{
-	/* Not with SECCOMP_ADDFD_FLAG_SEND: whoever is killed in it leaves a call that returns 0,
-	 * as if standard input were what it made (seccomp_notify_addfd(); Linux 6.18). */
-	struct seccomp_notif_addfd addfd = {.id = id, .srcfd = (uint32_t)fd, .newfd_flags = flags};
-	int number = ioctl(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &addfd);
-
-	return number < 0 ? -errno : number;
 }
 
 /* POLLERR is no end: a signal came while the kernel looked (seccomp_notify_poll()). */
@@ -154,7 +125,7 @@ static bool is_fresh(int fd)
 	       info.tcpi_state == TCP_CLOSE;
 }
 
-static enum give_outcome give_settings(struct receiver *receiver, int fd, bool quickly)
+enum give_outcome receiver_give(struct receiver *receiver, int fd, bool quickly)
 {
 	const struct plan *plan = receiver->seccomp.plan;
 	struct give wish = {
@@ -168,7 +139,7 @@ static enum give_outcome give_settings(struct receiver *receiver, int fd, bool q
 	outcome = quickly ? give_quickly(fd, &wish, &receiver->memory, &refused)
 			  : give(fd, &wish, &refused);
 	if (refused && receiver->seccomp.report) {
-		count(receiver, refused);
+		receiver_count(receiver, refused);
 		report_refused(receiver->seccomp.report, refused);
 	}
 	return outcome;
@@ -180,23 +151,23 @@ static void meet(struct receiver *receiver, int fd, bool listens)
 	const struct number_set *turned_off = &receiver->seccomp.shared->turned_off;
 	enum give_outcome outcome;
 
-	count(receiver, seen);
+	receiver_count(receiver, seen);
 	if (!receiver->seccomp.plan->enforce && turned_off->used &&
 	    number_set_has(turned_off, cookie_of(fd))) {
-		count(receiver, left_alone);
+		receiver_count(receiver, left_alone);
 		return;
 	}
-	outcome = give_settings(receiver, fd, true);
+	outcome = receiver_give(receiver, fd, true);
 	if (outcome == GIVE_LEFT_ALONE)
-		count(receiver, left_alone);
+		receiver_count(receiver, left_alone);
 	if (outcome == GIVE_IN_PART)
-		count(receiver, in_part);
+		receiver_count(receiver, in_part);
 	if (!give_has_set(outcome))
 		return;
 	if (listens)
-		count(receiver, listening);
+		receiver_count(receiver, listening);
 	else
-		count(receiver, tried);
+		receiver_count(receiver, tried);
 }
 
 /* -------------------------------------------------------------- setsockopt() of the program */
@@ -265,7 +236,7 @@ static void note_change(struct receiver *receiver, int fd, uint32_t field, int v
 	value = field == TCPKEEP_ON ? !!value : value;
 	if (value != socket_option_value(settings, field) && !is_fresh(fd) &&
 	    give_holds(fd, settings, 0))
-		count(receiver, changed);
+		receiver_count(receiver, changed);
 }
 
 /* True when the call goes on, false when it is told success and not carried out. */
@@ -289,19 +260,13 @@ static bool program_sets(struct receiver *receiver, int fd, const struct seccomp
 	if (!(plan->settings.fields & field) || is_fresh(fd))
 		return true;
 	/* It may have come from outside of the run. */
-	if (give_settings(receiver, fd, false) == GIVE_REFUSED)
+	if (receiver_give(receiver, fd, false) == GIVE_REFUSED)
 		return true;
-	count(receiver, withheld);
+	receiver_count(receiver, withheld);
 	return false;
 }
 
-/* ------------------------------------------------------------------------------ one call */
-
-/* What becomes of a call: it is carried out, or not, and told what this is. */
-#define GOES_ON  (-1)
-#define WITHHELD 0
-
-static void miss(struct receiver *receiver, int r)
+void receiver_miss(struct receiver *receiver, int r)
 {
 	if (!receiver->seccomp.report || r == -EBADF || r == -ESRCH)
 		return;
@@ -309,89 +274,14 @@ static void miss(struct receiver *receiver, int r)
 		      r == -EPERM || r == -EACCES ? REPORT_MISSED_FORBIDDEN : REPORT_MISSED_SHORT);
 }
 
-/* Is the call still waiting? Only then the number of the thread was its own all the time. */
-static bool is_valid(const struct receiver *receiver, const struct seccomp_notif *notif)
+bool receiver_is_valid(const struct receiver *receiver, const struct seccomp_notif *notif)
 {
 	uint64_t id = notif->id;
 
 	return ioctl(receiver->seccomp.listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
 }
 
-/* What the report needs to know of a socket in a process that may not be looked into. 0: nothing.
- */
-static uint64_t prepared_number(const struct seccomp_notif *notif, int fd)
-{
-	pid_t process;
-
-	if (target_process((pid_t)notif->pid, &process) < 0)
-		return 0;
-	return (uint64_t)process << 32 | (uint32_t)fd;
-}
-
-/* socket(). Killed on the way, this leaves a descriptor in the program that it does not know. */
-static int make_socket(struct receiver *receiver, const struct seccomp_notif *notif)
-{
-	const struct seccomp_data *call = &notif->data;
-	_cleanup_close_ int fd = -1;
-	uint64_t prepared;
-	int number;
-
-	if (target_is_open(&receiver->targets, (pid_t)notif->pid) ||
-	    !target_is_alike(&receiver->targets, (pid_t)notif->pid))
-		return GOES_ON;
-	fd = socket((int)call->args[0], (int)call->args[1] | SOCK_CLOEXEC, (int)call->args[2]);
-	/* Whatever is wrong with it the kernel will say to the program. */
-	if (fd < 0 || !give_is_tcp(fd) || give_settings(receiver, fd, true) != GIVE_SET ||
-	    !is_valid(receiver, notif))
-		return GOES_ON;
-	number = put(receiver->seccomp.listener, notif->id, fd,
-		     call->args[1] & SOCK_CLOEXEC ? O_CLOEXEC : 0);
-	if (number < 0)
-		return GOES_ON;
-	prepared = receiver->seccomp.report ? prepared_number(notif, number) : 0;
-	if (prepared)
-		number_set_add(&receiver->seccomp.shared->prepared, prepared);
-	return number;
-}
-
-/* Of a process that may not be looked into: the sockets that it makes are prepared, or made in a
- * place where we are not. What is neither is most likely no TCP. */
-static bool is_missed(const struct receiver *receiver, const struct seccomp_notif *notif)
-{
-	return !receiver->seccomp.makes_sockets ||
-	       !target_is_alike(&receiver->targets, (pid_t)notif->pid);
-}
-
-static bool is_prepared(const struct receiver *receiver, const struct seccomp_notif *notif)
-{
-	const struct number_set *prepared = &receiver->seccomp.shared->prepared;
-	uint64_t number;
-
-	if (prepared->used == 0)
-		return false;
-	number = prepared_number(notif, (int)notif->data.args[0]);
-	return number && number_set_has(prepared, number);
-}
-
-static void meet_unseen(struct receiver *receiver, const struct seccomp_notif *notif)
-{
-	bool sets = notif->data.nr == SYS_setsockopt;
-
-	if (!receiver->seccomp.report)
-		return;
-	if (sets && receiver->seccomp.plan->enforce) {
-		miss(receiver, -EPERM);
-	} else if (!is_prepared(receiver, notif)) {
-		if (is_missed(receiver, notif))
-			miss(receiver, -EPERM);
-	} else if (!sets) {
-		count(receiver, seen);
-		if (notif->data.nr == SYS_listen)
-			count(receiver, listening);
-		else
-			count(receiver, tried);
-	}
-}
+/* ------------------------------------------------------------------------------ one call */
 
 /* What the call is told, or GOES_ON. */
 static int judge(struct receiver *receiver, const struct seccomp_notif *notif)
@@ -399,7 +289,7 @@ static int judge(struct receiver *receiver, const struct seccomp_notif *notif)
 	_cleanup_close_ int fd = -1;
 
 	if (notif->data.nr == SYS_socket)
-		return make_socket(receiver, notif);
+		return receiver_prepare(receiver, notif);
 	if (notif->data.nr == SYS_io_uring_setup) {
 		if (receiver->seccomp.report)
 			report_missed(receiver->seccomp.report, REPORT_MISSED_URING);
@@ -407,10 +297,10 @@ static int judge(struct receiver *receiver, const struct seccomp_notif *notif)
 	}
 	fd = target_fd(&receiver->targets, (pid_t)notif->pid, (int)notif->data.args[0]);
 	if (fd == -EPERM)
-		meet_unseen(receiver, notif);
+		receiver_meet_unseen(receiver, notif);
 	else if (fd < 0)
-		miss(receiver, fd);
-	if (fd < 0 || !may_be_tcp(receiver, fd) || !is_valid(receiver, notif))
+		receiver_miss(receiver, fd);
+	if (fd < 0 || !may_be_tcp(receiver, fd) || !receiver_is_valid(receiver, notif))
 		return GOES_ON;
 	switch (notif->data.nr) {
 	case SYS_setsockopt:

@@ -35,8 +35,8 @@ struct seccomp_shared {
 	/* Cookies of sockets that were turned off before they connected, which the kernel does not
 	 * tell from those that were never touched. One that is forgotten gets the settings. */
 	struct number_set turned_off;
-	/* Sockets that were put into programs which may not be looked into: process and descriptor.
-	 * One that is forgotten counts as missed. */
+	/* Sockets that were put into programs which may not be looked into: twice the inode, and 1
+	 * more once they count. One that is forgotten does not count. */
 	struct number_set prepared;
 };
 

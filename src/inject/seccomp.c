@@ -43,7 +43,7 @@ enum seccomp_reach seccomp_reach(void)
 	if (reach == TARGET_ALL)
 		return SECCOMP_SEES_ALL;
 	/* From there on signals wait meanwhile: SECCOMP_FLAG_WAIT_KILLABLE_RECV. */
-	if (is_kernel_at_least(5, 19))
+	if (is_kernel_at_least(5, 19) && target_can_compare())
 		return SECCOMP_MAKES_SOCKETS;
 	return reach == TARGET_DECLARED ? SECCOMP_SEES_COMMAND_ALONE : SECCOMP_SEES_NOTHING;
 }
@@ -64,8 +64,9 @@ static int probe_reach(struct tcpkeep_error *error)
 	if (seccomp_reach() == SECCOMP_SEES_NOTHING)
 		return error_set(error, -EPERM,
 				 "a sandbox without pidfd_getfd, or kernel.yama.ptrace_scope, "
-				 "forbids to look into programs, and this kernel is older than "
-				 "Linux 5.19, which can do without; run it with CAP_SYS_PTRACE");
+				 "forbids to look into programs, and to do without takes Linux "
+				 "5.19 and a /proc of this PID namespace; run it with "
+				 "CAP_SYS_PTRACE");
 	return 0;
 }
 

@@ -20,10 +20,15 @@
 #define PIDFD_THREAD O_EXCL /* include/uapi/linux/pidfd.h, 6.9 */
 #endif
 
+static bool is_short(int r)
+{
+	return r == -EMFILE || r == -ENFILE || r == -ENOMEM;
+}
+
 /* ----------------------------------------------------------------------------- what /proc tells */
 
 /* The start of a file of a thread, NUL-terminated; its length or -errno. */
-static ssize_t read_start(const char *thread, const char *name, char *buf, size_t size)
+static int read_start(const char *thread, const char *name, char *buf, size_t size)
 {
 	_cleanup_close_ int fd = -1;
 	char path[48];
@@ -37,33 +42,47 @@ static ssize_t read_start(const char *thread, const char *name, char *buf, size_
 	if (n < 0)
 		return -errno;
 	buf[n] = '\0';
-	return n;
+	return (int)n;
 }
 
-/* proc_pid_status(5) */
-int target_process(pid_t tid, pid_t *ret)
+/* Number i of a line of proc_pid_status(5), counted from 0; -errno. */
+static int64_t status_number(const char *status, const char *key, unsigned i)
 {
-	static const char key[] = "\nTgid:\t";
-	char thread[16], text[512], *at;
-	int64_t pid;
-	ssize_t n;
+	const char *at = strstr(status, key);
+	int64_t number;
 
-	snprintf(thread, sizeof(thread), "%d", tid);
-	n = read_start(thread, "status", text, sizeof(text));
-	if (n < 0)
-		return (int)n;
-	at = strstr(text, key);
 	if (!at)
 		return -EIO;
-	at += sizeof(key) - 1;
-	if (number_parse(at, strcspn(at, "\n"), 1, INT32_MAX, &pid) < 0)
+	at += strlen(key);
+	while (i--)
+		at += strcspn(at, "\t\n") + 1;
+	if (number_parse(at, strcspn(at, "\t\n"), 0, INT64_MAX, &number) < 0)
+		return -EIO;
+	return number;
+}
+
+/* Long enough for what is read of it; the groups, which may be many, come later. */
+#define STATUS_SIZE 512
+
+static int process_of(pid_t tid, pid_t *ret)
+{
+	char thread[16], status[STATUS_SIZE];
+	int64_t pid;
+	int r;
+
+	snprintf(thread, sizeof(thread), "%d", tid);
+	r = read_start(thread, "status", status, sizeof(status));
+	if (r < 0)
+		return r;
+	pid = status_number(status, "\nTgid:\t", 0);
+	if (pid < 0)
 		return -EIO;
 	*ret = (pid_t)pid;
 	return 0;
 }
 
-/* Is it of this PID namespace? */
-static bool has_proc(void)
+/* Those of /proc are ours if it is of our PID namespace. */
+static bool is_our_proc(void)
 {
 	char itself[16], self[16];
 	ssize_t n = readlink("/proc/self", self, sizeof(self) - 1);
@@ -75,44 +94,76 @@ static bool has_proc(void)
 	return strcmp(self, itself) == 0;
 }
 
-/* proc_pid(5): by its effective user and group, root's where it may not be dumped. */
-static bool has_our_user(const char *thread)
+/* By the ids that a socket gets: those of the filesystem, last of the four. */
+static int has_our_user(const char *thread)
 {
-	struct stat its;
-	char path[48];
+	char status[STATUS_SIZE];
+	int r = read_start(thread, "status", status, sizeof(status));
 
-	snprintf(path, sizeof(path), "/proc/%s", thread);
-	return stat(path, &its) == 0 && its.st_uid == geteuid() && its.st_gid == getegid();
+	if (r < 0)
+		return r;
+	return status_number(status, "\nUid:\t", 3) == (int64_t)geteuid() &&
+	       status_number(status, "\nGid:\t", 3) == (int64_t)getegid();
 }
 
 /* To read this much is not what Yama forbids: PTRACE_MODE_READ in ptrace(2). */
-static bool has_our_netns(const struct targets *targets, const char *thread)
+static int has_our_netns(const struct targets *targets, const char *thread)
 {
 	struct stat its;
 	char path[48];
 
 	snprintf(path, sizeof(path), "/proc/%s/ns/net", thread);
-	return stat(path, &its) == 0 && its.st_dev == targets->netns_dev &&
-	       its.st_ino == targets->netns_ino;
+	if (stat(path, &its) < 0)
+		return -errno;
+	return its.st_dev == targets->netns_dev && its.st_ino == targets->netns_ino;
 }
 
-static bool has_our_cgroups(const char *thread)
+static int has_our_cgroups(const char *thread)
 {
 	char ours[4096], its[4096];
-	ssize_t n = read_start("self", "cgroup", ours, sizeof(ours));
+	int n = read_start("self", "cgroup", ours, sizeof(ours)), r;
 
-	return n >= 0 && n < (ssize_t)sizeof(ours) - 1 &&
-	       read_start(thread, "cgroup", its, sizeof(its)) == n &&
-	       memcmp(ours, its, (size_t)n) == 0;
+	if (n < 0)
+		return n;
+	r = read_start(thread, "cgroup", its, sizeof(its));
+	if (r < 0)
+		return r;
+	return r == n && n < (int)sizeof(ours) - 1 && memcmp(ours, its, (size_t)n) == 0;
 }
 
-bool target_is_alike(const struct targets *targets, pid_t tid)
+int target_is_alike(const struct targets *targets, pid_t tid)
 {
 	char thread[16];
+	int r = targets->has_proc;
 
 	snprintf(thread, sizeof(thread), "%d", tid);
-	return targets->has_proc && has_our_user(thread) && has_our_netns(targets, thread) &&
-	       has_our_cgroups(thread);
+	if (r > 0)
+		r = has_our_user(thread);
+	if (r > 0)
+		r = has_our_netns(targets, thread);
+	if (r > 0)
+		r = has_our_cgroups(thread);
+	return r >= 0 || is_short(r) ? r : 0;
+}
+
+uint64_t target_socket(pid_t tid, int fd)
+{
+	static const char kind[] = "socket:[";
+	char path[48], text[48];
+	int64_t inode;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", tid, fd);
+	n = readlink(path, text, sizeof(text) - 1);
+	if (n < (ssize_t)sizeof(kind))
+		return 0;
+	text[n] = '\0';
+	if (strncmp(text, kind, sizeof(kind) - 1) != 0)
+		return 0;
+	n = (ssize_t)sizeof(kind) - 1;
+	return number_parse(text + n, strcspn(text + n, "]"), 1, INT64_MAX, &inode) < 0
+		       ? 0
+		       : (uint64_t)inode;
 }
 
 /* --------------------------------------------------------------------------------- descriptors */
@@ -126,7 +177,7 @@ static int open_thread(pid_t tid)
 	fd = pidfd_of(tid, PIDFD_THREAD);
 	if (fd != -EINVAL)
 		return fd;
-	r = target_process(tid, &pid);
+	r = process_of(tid, &pid);
 	return r < 0 ? r : pidfd_of(pid, 0);
 }
 
@@ -134,7 +185,8 @@ void targets_init(struct targets *targets, unsigned n_slots)
 {
 	struct stat netns = {0};
 
-	targets->has_proc = has_proc() && stat("/proc/self/ns/net", &netns) == 0;
+	targets->reach = target_reach();
+	targets->has_proc = is_our_proc() && stat("/proc/self/ns/net", &netns) == 0;
 	targets->netns_dev = netns.st_dev;
 	targets->netns_ino = netns.st_ino;
 	targets->n_slots = MAX(n_slots, 1U);
@@ -148,15 +200,10 @@ static void forget(struct target_slot *slot)
 	*slot = (struct target_slot){.pidfd = -1};
 }
 
-static void forget_all(struct targets *targets)
+void targets_forget(struct targets *targets)
 {
 	for (size_t i = 0; i < TARGET_SLOTS; i++)
 		forget(&targets->slots[i]);
-}
-
-static bool is_short(int r)
-{
-	return r == -EMFILE || r == -ENFILE || r == -ENOMEM;
 }
 
 static int try_fd(struct targets *targets, pid_t tid, int fd)
@@ -181,21 +228,18 @@ static int try_fd(struct targets *targets, pid_t tid, int fd)
 
 int target_fd(struct targets *targets, pid_t tid, int fd)
 {
-	int got = try_fd(targets, tid, fd);
+	int got;
 
+	if (targets->reach == TARGET_NONE)
+		return -EPERM;
+	got = try_fd(targets, tid, fd);
 	if (is_short(got)) {
 		/* What is kept has used up what descriptors there are. */
-		forget_all(targets);
+		targets_forget(targets);
 		got = try_fd(targets, tid, fd);
 	}
-	/* Sandboxes say the one or the other. */
-	return got == -ENOSYS ? -EPERM : got;
-}
-
-bool target_is_open(struct targets *targets, pid_t tid)
-{
-	/* __pidfd_fget() looks for the right before it looks for the descriptor. */
-	return target_fd(targets, tid, -1) != -EPERM;
+	/* A sandbox may say anything. */
+	return got >= 0 || got == -EBADF || got == -ESRCH || is_short(got) ? got : -EPERM;
 }
 
 /* ------------------------------------------------------------------------------ what is allowed */
@@ -236,4 +280,12 @@ enum target_reach target_reach(void)
 	enum target_reach reach;
 
 	return target_probe(&reach) < 0 ? TARGET_ALL : reach;
+}
+
+bool target_can_compare(void)
+{
+	struct targets targets;
+
+	targets_init(&targets, 1);
+	return target_is_alike(&targets, getpid()) > 0;
 }

@@ -15,7 +15,7 @@ inside() {
 }
 
 @test "reached: IPv4, IPv6, MPTCP, TCP Fast Open, children, and below a shell" {
-	for REFUSAL in 1 38; do # EPERM, ENOSYS
+	for REFUSAL in 1 38 13 22; do # EPERM, ENOSYS, EACCES, EINVAL: as the sandbox likes
 		export REFUSAL
 		for scenario in connect4 connect6 nonblocking fastopen closefrom; do
 			under --report -- "$scenario"
@@ -75,6 +75,63 @@ END2
 	[ "$status" -eq 0 ]
 	[ "$output" = "$bare" ]
 	[[ $bare == *EMFILE ]]
+}
+
+@test "the report tells one socket from another: numbers that others get, copies, children, calls again" {
+	cat >"$BATS_TEST_TMPDIR/counts.py" <<'END2'
+import errno, os, socket
+server = socket.create_server(("127.0.0.1", 0))
+there = server.getsockname()
+# A number that a socket of UDP gets.
+first = socket.socket()
+number = first.fileno()
+first.close()
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+    assert s.fileno() == number
+    for _ in range(5):
+        s.connect(there)
+# Once, however often it is called.
+with socket.socket() as s:
+    s.setblocking(False)
+    for _ in range(5):
+        s.connect_ex(there)
+    s.setblocking(True)
+# A copy, and a child.
+with socket.socket() as s, s.dup() as copy:
+    copy.connect(there)
+with socket.socket() as s:
+    if os.fork() == 0:
+        s.connect(there)
+        os._exit(0)
+    assert os.wait()[1] == 0
+    assert s.getsockopt(1, 9) == 1
+END2
+	inside "$TCPKEEP" run --method seccomp --report --json "${SETTINGS[@]}" -- python3 "$BATS_TEST_TMPDIR/counts.py"
+	[ "$status" -eq 0 ]
+	jq -e '.set == 4 and .tried == 3 and .listening == 1 and .seen == 8 and .missed.forbidden == 0' <<<"$stderr"
+	# A number that belonged to a socket of ours, and then to another user's.
+	[ "$(id -u)" = 0 ] || return 0
+	inside "$TCPKEEP" run --method seccomp --report --json "${SETTINGS[@]}" -- python3 -c '
+import os, socket
+server = socket.create_server(("127.0.0.1", 0))
+first = socket.socket()
+number = first.fileno()
+first.close()
+os.setresuid(65534, 65534, 65534)
+s = socket.socket()
+assert s.fileno() == number
+s.connect(server.getsockname())
+assert s.getsockopt(1, 9) == 0'
+	[ "$status" -eq 0 ]
+	jq -e '.set == 1 and .listening == 1 and .missed.forbidden == 1' <<<"$stderr"
+}
+
+@test "without a /proc of its PID namespace nothing can be compared: refused" {
+	[ "$(id -u)" = 0 ] || skip "needs root"
+	run --separate-stderr unshare --net --pid --fork bash -c "$(declare -f refusing)"'; refusing 1 pidfd_getfd 0 "$@" </dev/null 3>&- 4>&-' bash \
+		"$TCPKEEP" run --method seccomp -- echo started
+	[ "$status" -eq 4 ]
+	[[ -z $output && $stderr == *"a /proc of this PID namespace"* ]]
 }
 
 @test "another user, network namespace or cgroup: sockets of its own, and told as missed" {
