@@ -18,7 +18,7 @@ struct receiver {
 	union seccomp_slot *slot;
 };
 
-#define receiver_count(receiver, counter)                                                                   \
+#define receiver_count(receiver, counter)                                                          \
 	do {                                                                                       \
 		if ((receiver)->seccomp.report)                                                    \
 			__atomic_fetch_add(&(receiver)->seccomp.report->counter, 1,                \
