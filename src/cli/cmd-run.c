@@ -281,11 +281,11 @@ static void say_method_warnings(const struct choice *choice, const struct progra
 		say_warning("run: %s removes LD_PRELOAD as well, so that what it starts runs "
 			    "without keepalive; put it in front: %s ... tcpkeep run -- COMMAND",
 			    dropper, dropper);
-	else if (preloads && program->starts_others && !forced)
+	else if (preloads && program->starts_others)
 		say_warning(
 			"run: static, Go and setuid programs that it starts run without "
 			"keepalive; --method seccomp reaches the static and Go ones, root all%s",
-			verbose ? "" : " (-v tells why it was not chosen)");
+			forced || verbose ? "" : " (-v tells why it was not chosen)");
 	if (waiting > 0)
 		say_warning("run: connections that wait to be accepted from an inherited listener: "
 			    "%u, older than the settings and left without keepalive%s",
