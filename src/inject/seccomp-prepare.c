@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include "seccomp-prepare.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/ioctl.h>
@@ -7,7 +9,6 @@
 #include <sys/syscall.h>
 
 #include "base/cleanup.h"
-#include "seccomp-receiver.h"
 
 /* Puts a copy of fd into the program, whose call waits on: its number there, or -errno. */
 static int put(int listener, uint64_t id, int fd, unsigned flags)

@@ -38,14 +38,3 @@ bool receiver_is_valid(const struct receiver *receiver, const struct seccomp_not
 
 /* For the report: a call that could not be looked at, and the -errno for which. */
 void receiver_miss(struct receiver *receiver, int r);
-
-/* ----------------------------------- of programs that may not be looked into: seccomp-prepare.c */
-
-/*
- * socket(): makes it and puts it into the program. Its result, or GOES_ON. Killed on the way, this
- * leaves a descriptor in the program that it does not know.
- */
-int receiver_prepare(struct receiver *receiver, const struct seccomp_notif *notif);
-
-/* Any other call on a socket: for the report alone. */
-void receiver_meet_unseen(struct receiver *receiver, const struct seccomp_notif *notif);
