@@ -4,6 +4,7 @@
 #include <string.h>
 #include <tcpkeep.h>
 
+#include "base/errno-name.h"
 #include "base/escape.h"
 #include "base/put.h"
 #include "cli.h"
@@ -69,7 +70,7 @@ static void print_steps(const struct lane *lane, const char *name)
 
 static void print_death(const struct lane *lane)
 {
-	char what[96];
+	char what[96], name[ERRNO_NAME_MAX];
 
 	if (lane->death_us == TCPKEEP_NEVER) {
 		printf("  %s%11s%s  %13s   nobody asks, nothing is noticed\n", colour(COLOUR_BAD),
@@ -83,7 +84,7 @@ static void print_death(const struct lane *lane)
 	}
 	/* Only keepalive tells the peer: tcp_keepalive_timer() resets, the others just give up. */
 	snprintf(what, sizeof(what), "%sdead%s: the program gets %s%s", colour(COLOUR_BAD),
-		 colour(COLOUR_NONE), strerrorname_np(lane->error),
+		 colour(COLOUR_NONE), errno_name(lane->error, name),
 		 lane->condition == TCPKEEP_CONDITION_IDLE ? ", the peer a reset" : "");
 	print_row(lane->death_us, lane->worst_us, what);
 }
@@ -292,6 +293,8 @@ static void print_text(const struct explanation *e)
 
 static void json_lane(struct json *json, const char *key, const struct lane *lane)
 {
+	char name[ERRNO_NAME_MAX];
+
 	json_begin_object(json, key);
 	json_begin_array(json, "events");
 	for (size_t i = 0; i < lane->n_steps; i++) {
@@ -308,7 +311,7 @@ static void json_lane(struct json *json, const char *key, const struct lane *lan
 	json_string(json, "error",
 		    lane->death_us == TCPKEEP_NEVER || lane->error == 0
 			    ? NULL
-			    : strerrorname_np(lane->error));
+			    : errno_name(lane->error, name));
 	json_end_object(json);
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/errno-name.h"
 #include "explanation.h"
 #include "output/span.h"
 #include "output/svg.h"
@@ -41,7 +42,7 @@ static double position(uint64_t us, uint64_t length_us)
 
 static void draw_death(FILE *file, const struct lane *lane, uint64_t length_us, double y)
 {
-	char text[128], death[SPAN_TEXT_MAX], worst[SPAN_TEXT_MAX];
+	char text[128], death[SPAN_TEXT_MAX], worst[SPAN_TEXT_MAX], name[ERRNO_NAME_MAX];
 	double from = position(lane->death_us, length_us), to = position(lane->worst_us, length_us);
 
 	/* From the earliest to the latest moment. */
@@ -49,7 +50,7 @@ static void draw_death(FILE *file, const struct lane *lane, uint64_t length_us, 
 	svg_cross(file, from, y, 6, DEATH);
 	snprintf(text, sizeof(text), "dead after %s, at the latest %s: %s",
 		 span_format(lane->death_us, 0, death), span_format(lane->worst_us, 1, worst),
-		 lane->error ? strerrorname_np(lane->error) : "no error");
+		 lane->error ? errno_name(lane->error, name) : "no error");
 	svg_text(file, MARGIN + AXIS_WIDTH, y - 26, SVG_END, 13, "bold", DEATH, text);
 }
 

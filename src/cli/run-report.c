@@ -5,28 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/errno-name.h"
 #include "cli.h"
 #include "output/json.h"
-
-/* What setsockopt() can say; not every C library has strerrorname_np(). */
-static const char *errno_name(int number, char buf[32])
-{
-	static const struct {
-		int number;
-		const char *name;
-	} names[] = {
-		{EACCES, "EACCES"},   {EBADF, "EBADF"},       {EINVAL, "EINVAL"},
-		{ENOBUFS, "ENOBUFS"}, {ENOMEM, "ENOMEM"},     {ENOPROTOOPT, "ENOPROTOOPT"},
-		{ENOSYS, "ENOSYS"},   {ENOTSOCK, "ENOTSOCK"}, {EOPNOTSUPP, "EOPNOTSUPP"},
-		{EPERM, "EPERM"},
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (names[i].number == number)
-			return names[i].name;
-	snprintf(buf, 32, "unknown(%d)", number);
-	return buf;
-}
 
 static uint64_t sockets_set(const struct report *report)
 {
@@ -131,7 +112,7 @@ static void tell_sets(const struct report *report, const char *settings)
 static void tell_rest(const struct report *report, bool enforced)
 {
 	const struct method_counts *counts = counts_of(report);
-	char refused[320] = "", in_part[48] = "", name[32], last[80];
+	char refused[320] = "", in_part[48] = "", name[ERRNO_NAME_MAX], last[80];
 	size_t n = 0;
 
 	for (int i = 0; i < REPORT_ERRORS && report->errors[i].number; i++)
@@ -234,7 +215,7 @@ static void report_as_json(const struct report *report, const struct plan *plan)
 {
 	const struct method_counts *counts = counts_of(report);
 	struct json json;
-	char name[32];
+	char name[ERRNO_NAME_MAX];
 
 	/* Standard output is the program's. */
 	json_init(&json, stderr);
