@@ -229,7 +229,7 @@ int seccomp_filter_probe(struct tcpkeep_error *error)
 	int r = 0;
 
 	if (NATIVE_ARCH == 0)
-		return error_set(error, -EOPNOTSUPP, "seccomp: not for this processor yet");
+		return error_set(error, -EOPNOTSUPP, "not for this processor yet");
 	if (syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) < 0 ||
 	    syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes) < 0)
 		return fail(errno == EOPNOTSUPP ? -ENOSYS : -errno, error);

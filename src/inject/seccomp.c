@@ -55,8 +55,7 @@ static int probe_reach(struct tcpkeep_error *error)
 
 	r = target_probe(&reach);
 	if (r == -EMFILE || r == -ENFILE)
-		return error_set(error, r,
-				 "seccomp: no descriptors: %s; raise the limit (ulimit -n)",
+		return error_set(error, r, "no descriptors: %s; raise the limit (ulimit -n)",
 				 strerror(-r));
 	if (r < 0)
 		return error_set(error, -EOPNOTSUPP, "pidfd_open: %s: a sandbox forbids it",
